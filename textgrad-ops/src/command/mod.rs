@@ -27,7 +27,7 @@ use std::time::Duration;
 use derive_setters::Setters;
 use tokio::sync::Semaphore;
 
-use self::process::stays_inside;
+use self::process::{is_missing, stays_inside};
 pub use self::run::{Captured, End, Run};
 use crate::error::Error;
 
@@ -211,9 +211,9 @@ impl RunnerBuilder {
     /// The runner.
     ///
     /// # Errors
-    /// [`Error::Runner`] for a name of a file that leaves the folder or is there twice, an environment
-    /// variable without a name, a zero byte in an argument, a limit of nothing, or a memory limit elsewhere
-    /// than on Unix.
+    /// [`Error::Runner`] for a program that is not there, a name of a file that leaves the folder or is there twice,
+    /// an environment variable without a name, a zero byte in an argument, a limit of nothing, or a memory limit
+    /// elsewhere than on Unix.
     pub fn build(mut self) -> Result<Runner, Error> {
         self.text_on_stdin |= self.text_file.is_none();
         self.check()?;
@@ -250,6 +250,9 @@ impl RunnerBuilder {
         match self.memory_limit {
             Some(_) if !cfg!(unix) => refuse("no memory limit on this system", &self.memory_limit),
             Some(0) => refuse("a memory limit above 0", &0),
+            _ if is_missing(&self.program) => {
+                refuse("a program in a folder of PATH, or the path of one", &self.program)
+            }
             _ => Ok(()),
         }
     }

@@ -233,6 +233,13 @@ pub(super) fn stays_inside(name: &str) -> bool {
         && !name.ends_with(['/', '\\'])
 }
 
+/// Whether a program is nowhere. One that a run's folder would have is not looked for.
+pub(super) fn is_missing(program: &str) -> bool {
+    let path = Path::new(program);
+    let is_of_folder = path.is_relative() && path.components().count() > 1;
+    !is_of_folder && locate(program, Path::new("")).is_err()
+}
+
 /// The file of a program: an absolute path as it is, a relative one in `folder`, a bare name in the folders
 /// of the caller's `PATH`. The child's own environment plays no part in it.
 fn locate(program: &str, folder: &Path) -> io::Result<PathBuf> {

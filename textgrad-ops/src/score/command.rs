@@ -137,7 +137,7 @@ impl CommandScorer {
             (Ok(number), _) => number.into(),
             (Err(_), Some(failed)) if !run.end.is_success() => failed.into(),
             (Err(got), _) => Verdict::without_score(format!(
-                "expected the program {:?} to give a finite number for example {}, got {got}, but {} and wrote {:?}",
+                "expected the program {:?} to print a finite number for example {}, got {got}: {} and printed {:?}",
                 self.0.runner.command_line(),
                 example.quoted_id(),
                 run.end,

@@ -183,10 +183,10 @@ async fn a_command_that_hangs_or_floods() {
         let said = backward(&verdict).await.unwrap().text(&code);
         assert!(said.contains(told), "{said}");
     }
-    let none = Runner::builder("no-such-program-anywhere").build().unwrap();
+    let none = Runner::builder("./no-such-program").build().unwrap();
     let error = loss(none).evaluate(&code).await.unwrap_err();
     let told = describe(&error);
-    assert!(told.contains("the program \"no-such-program-anywhere\" could not be run"), "{told}");
+    assert!(told.contains("the program \"./no-such-program\" could not be run"), "{told}");
 }
 
 #[tokio::test]

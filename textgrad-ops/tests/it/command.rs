@@ -163,29 +163,34 @@ async fn memory_is_bounded() {
 #[tokio::test]
 async fn what_cannot_be_started_is_a_clear_error() {
     for memory in [false, true] {
-        for program in ["no-such-program-anywhere", "/no/such/program", "./text", "/"] {
-            let mut runner = Runner::builder(program).text_file("text");
-            if memory {
-                runner = runner.memory_limit(1 << 30);
-            }
-            let error = runner.build().unwrap().run("x").await.unwrap_err();
-            let told = format!("the program {program:?} could not be run");
-            assert!(error.to_string().starts_with(&told), "{error}");
-            assert!(std::error::Error::source(&error).is_some());
+        let mut runner = Runner::builder("./text").text_file("text");
+        if memory {
+            runner = runner.memory_limit(1 << 30);
         }
+        let error = runner.build().unwrap().run("x").await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("the program \"./text\" could not be run"),
+            "{error}"
+        );
+        assert!(std::error::Error::source(&error).is_some());
     }
-    let nowhere = Runner::builder("no-such-program-anywhere").build().unwrap();
-    let loss = ScoreLoss::command(CommandScorer::builder(nowhere).build().unwrap());
+    for program in ["no-such-program-anywhere", "/no/such/program", "/"] {
+        let error = Runner::builder(program).build().unwrap_err().to_string();
+        let expected = "expected a program in a folder of PATH, or the path of one, got ";
+        assert_eq!(error, format!("{expected}{program:?}"));
+    }
+    let no_program = Runner::builder("./text").text_file("text").build().unwrap();
+    let loss = ScoreLoss::command(CommandScorer::builder(no_program).build().unwrap());
     let error = loss.evaluate(&Variable::differentiable("x", "text")).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
-    assert!(cause.to_string().contains("no-such-program-anywhere"), "{cause}");
+    assert!(cause.to_string().contains("./text"), "{cause}");
     let image = loss.evaluate(&crate::support::picture()).await.unwrap_err();
     assert!(format!("{image:?}").contains("NotText"), "{image:?}");
 }
 
 #[test]
 fn settings_are_checked() {
-    let with = |change: fn(RunnerBuilder) -> RunnerBuilder| change(Runner::builder("x")).build();
+    let with = |change: fn(RunnerBuilder) -> RunnerBuilder| change(Runner::builder("sh")).build();
     let told = |change: fn(RunnerBuilder) -> RunnerBuilder| with(change).unwrap_err().to_string();
     for change in [
         (|r| r.text_file("../x")) as fn(RunnerBuilder) -> RunnerBuilder,

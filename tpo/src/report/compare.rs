@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::query::Query;
 use crate::run::{RecordedRun, ResultRecord, SettingDifference, Status};
 
-/// Below this number of queries a comparison is an anecdote.
+/// Below this number of queries a comparison does not support conclusions.
 const MIN_QUERIES: usize = 30;
 
 /// Two runs over the same queries, compared query by query. Rewards are those of the answers that were returned.
@@ -148,8 +148,8 @@ impl Comparison {
         let Self { queries, .. } = self;
         (*queries < MIN_QUERIES).then(|| {
             format!(
-                "{queries} queries are too few: fewer than {MIN_QUERIES} are an anecdote, and their intervals are \
-                 too narrow; run both on more queries"
+                "{queries} queries are too few: fewer than {MIN_QUERIES} do not support conclusions, and their \
+                 intervals are too narrow; run both on more queries"
             )
         })
     }

@@ -8,7 +8,7 @@ use super::stats::{Bootstrap, Interval, deviation, expected_max, mean};
 const Z_TEST: f64 = 1.959_964;
 const Z_POWER: f64 = 0.841_621;
 
-/// Below this number of queries, the figures are an anecdote.
+/// Below this number of queries, the figures do not support conclusions.
 const MIN_QUERIES: usize = 30;
 
 /// The scores of the samples of one query, in the order in which they were drawn.
@@ -152,7 +152,7 @@ impl Headroom {
         let mut warnings = Vec::new();
         if self.queries < MIN_QUERIES {
             warnings.push(format!(
-                "{} queries are too few: fewer than {MIN_QUERIES} are an anecdote",
+                "{} queries are too few: fewer than {MIN_QUERIES} do not support conclusions",
                 self.queries
             ));
         }

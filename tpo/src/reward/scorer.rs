@@ -82,7 +82,7 @@ impl ScorerReward {
             true => run.last_number(),
             false => {
                 let written = truncate(run.stderr.text.trim(), 200);
-                Err(format!("none; standard error: {written:?}"))
+                Err(format!("nothing (standard error: {written:?})"))
             }
         };
         let name = format!("command:{}", runner.command_line());
@@ -297,11 +297,11 @@ mod tests {
         }
 
         #[tokio::test]
-        async fn a_program_that_is_not_there_is_named() {
-            let runner = Runner::builder("/no/such/program").build().unwrap();
+        async fn a_program_that_cannot_be_run_is_named() {
+            let runner = Runner::builder("./answer.txt").text_file("answer.txt").build().unwrap();
             let reward = ScorerReward::command(runner).unwrap();
             let error = reward.score(&"q".into(), &["a"]).await.unwrap_err();
-            assert!(error.to_string().contains("\"/no/such/program\" could not be run"), "{error}");
+            assert!(error.to_string().contains("\"./answer.txt\" could not be run"), "{error}");
         }
 
         #[test]

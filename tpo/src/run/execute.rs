@@ -250,6 +250,7 @@ impl Run {
         let queue = self.queue;
         let Self { tpo, queries, source, target, shard, concurrency, .. } = self;
         let (cancel, abort) = (self.cancellation, self.abort);
+        tpo.check_queries(&queries)?;
         #[cfg(feature = "queue")]
         let is_resumed = matches!(target, Some(Target::Resume(_) | Target::Extend(_)));
         let config = || RunConfig { shard, ..RunConfig::new(&tpo, &source, &queries) };

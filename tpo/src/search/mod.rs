@@ -55,9 +55,11 @@ pub use self::rewrite::{ComparisonCx, Rewrite};
 use self::run::Search;
 pub use self::shuffled::BorrowedCritique;
 pub(crate) use self::shuffled::DonorQuery;
+use self::shuffled::no_donor;
 pub use self::update::{Descent, Update};
 use crate::config::{Mode, TpoConfig};
 pub use crate::config::{Progress, Spent, StopRule};
+use crate::error::Error;
 use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::run::Scores;
@@ -219,6 +221,18 @@ impl Tpo {
     pub(crate) fn donor(&self, index: usize, queries: &[Query]) -> Option<DonorQuery> {
         let needed = self.0.method.needs_donor();
         needed.then(|| DonorQuery::of(self.0.config.seed, index, queries)).flatten()
+    }
+
+    /// Whether these queries can be searched.
+    ///
+    /// # Errors
+    /// A setting, where the mode needs the critique of another query and there is none.
+    pub fn check_queries(&self, queries: &[Query]) -> Result<(), Error> {
+        let needed = self.0.method.needs_donor() && !queries.is_empty();
+        match needed && self.donor(0, queries).is_none() {
+            true => Err(no_donor()),
+            false => Ok(()),
+        }
     }
 
     /// The settings.

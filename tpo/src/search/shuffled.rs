@@ -41,6 +41,12 @@ impl DonorQuery {
     }
 }
 
+/// The error of a list of queries that are all the same.
+pub(super) fn no_donor() -> Error {
+    let expected = "two or more different queries for the mode shuffled, so that each has the critique of another";
+    Error::config("queries", expected, "one")
+}
+
 /// The search of a donor: its steps, and the ends of its graph.
 #[derive(Debug)]
 pub(super) struct BorrowedSteps {
@@ -60,10 +66,7 @@ impl BorrowedSteps {
         donor: Option<DonorQuery>,
         session: &Session,
     ) -> Result<Self, Error> {
-        let Some(DonorQuery { index, query }) = donor else {
-            let expected = "two or more different queries for shuffled, so that each has the critique of another";
-            return Err(Error::config("mode", expected, "none besides this one"));
-        };
+        let Some(DonorQuery { index, query }) = donor else { return Err(no_donor()) };
         // The donor has the same budget, so that it comes as far as the borrower.
         let EarlyStop { budget, prices, .. } = tpo.config.early_stop.clone();
         let early_stop = EarlyStop { budget, prices, ..EarlyStop::default() };

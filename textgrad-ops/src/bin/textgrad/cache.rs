@@ -25,9 +25,9 @@ enum Command {
     Info(InfoArgs),
     /// The answers of a file, the one used last first.
     List(ListArgs),
-    /// One answer with what was asked.
+    /// One answer with its request.
     Show(ShowArgs),
-    /// Remove answers that are old, or as many as it takes to make the file small.
+    /// Remove old answers, or enough answers to reach a file size.
     Prune(PruneArgs),
     /// Remove all answers.
     Clear(Target),

@@ -27,7 +27,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look at a file of kept answers, or make it smaller.
+    /// Show the cached answers of a file, or remove some.
     Cache(CacheArgs),
     /// Make a page of a run log: its calls and graphs, to be opened in a browser.
     Page(PageArgs),

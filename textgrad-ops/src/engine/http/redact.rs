@@ -13,6 +13,10 @@ use crate::util::terminal::escape;
 
 /// Shorter values are no secrets, and blotting them out would make messages unreadable.
 const SHORTEST: usize = 4;
+/// Shorter beginnings of a secret are none, such as `sk-proj`.
+const SHORTEST_BEGINNING: usize = 8;
+/// The most characters behind its half that a beginning of a secret is looked for with.
+const LONGEST_REST: usize = 200;
 /// Shorter values are not looked for in base64 and hexadecimal digits, where they would be found by chance.
 const SHORTEST_ENCODED: usize = 6;
 const BLOT: &str = "[redacted]";
@@ -20,7 +24,8 @@ const BLOT: &str = "[redacted]";
 const LOOKED_AT: usize = 64 * 1024;
 
 /// Blots the secrets of one client out of texts: as they are, in any case, in hexadecimal digits, in base64 at any
-/// offset, and behind up to two layers of escapes of JSON, HTML and URLs.
+/// offset, and behind up to two layers of escapes of JSON, HTML and URLs. A secret that is cut off is blotted out too,
+/// if at least half of it is there.
 #[derive(Clone, Default)]
 pub(super) enum Redactor {
     #[default]
@@ -32,13 +37,14 @@ pub(super) enum Redactor {
 
 impl Redactor {
     pub(super) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let mut forms: Vec<String> = Vec::new();
+        let (mut forms, mut beginnings): (Vec<String>, Vec<String>) = Default::default();
         for secret in secrets {
             let plain = secret.expose_secret().trim();
             if plain.chars().count() < SHORTEST {
                 continue;
             }
             forms.push(plain.to_owned());
+            beginnings.extend(beginning(plain));
             if plain.len() >= SHORTEST_ENCODED {
                 forms.push(plain.bytes().map(|byte| format!("{byte:02x}")).collect());
                 forms.extend(base64(plain.as_bytes()));
@@ -49,7 +55,8 @@ impl Redactor {
         }
         // The longest first, so that a secret inside another does not leave the rest of it.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        let forms: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
+        let forms = forms.iter().map(|form| regex::escape(form));
+        let forms: Vec<String> = forms.chain(beginnings).collect();
         let pattern = RegexBuilder::new(&forms.join("|"))
             .unicode(false)
             .case_insensitive(true)
@@ -121,6 +128,17 @@ impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor(..)")
     }
+}
+
+/// A pattern of what is left of a secret that was cut off: its first half, and as much behind that as there is.
+fn beginning(secret: &str) -> Option<String> {
+    let characters: Vec<String> =
+        secret.chars().map(|c| regex::escape(c.encode_utf8(&mut [0; 4]))).collect();
+    let half = characters.len().div_ceil(2).max(SHORTEST_BEGINNING);
+    let (half, rest) = characters.split_at_checked(half).filter(|(_, rest)| !rest.is_empty())?;
+    let rest = rest.iter().take(LONGEST_REST).rev();
+    let rest = rest.fold(String::new(), |behind, c| format!("(?:{c}{behind})?"));
+    Some(half.concat() + &rest)
 }
 
 /// A secret in base64, behind any text: the digits that hold nothing else, in both alphabets.
@@ -274,6 +292,24 @@ mod tests {
             redactor.clean(form).contains("sk") || !redactor.clean(form).contains(BLOT)
         });
         assert!(forms.is_empty(), "{forms:?}");
+    }
+
+    /// Kind: Keys and terminals | an error that repeats at least the first half of the key | `[redacted]`
+    #[test]
+    fn a_secret_that_is_cut_off_is_found() {
+        let redactor = Redactor::new(["sk-secret-1234567".into()]);
+        for (text, cleaned) in [
+            ("key sk-secret-1234 is bad", "key [redacted] is bad"),
+            ("key sk-secret*******567.", "key [redacted]*******567."),
+            ("SK-SECRET-1234567.", "[redacted]."),
+            ("sk-secre is bad", "sk-secre is bad"),
+            ("sk-secret-9 is bad", "[redacted]9 is bad"),
+        ] {
+            assert_eq!(redactor.clean(text), cleaned);
+        }
+        assert_eq!(Redactor::new(["sk-secret".into()]).clean("sk-secre!"), "[redacted]!");
+        let long = "k".repeat(3000);
+        assert_eq!(Redactor::new([long.into()]).clean(&"k".repeat(1500)), BLOT);
     }
 
     /// Kind: Keys and terminals | an error that repeats the key in base64, behind any text | `[redacted]`

@@ -140,6 +140,10 @@ impl Remedy {
             if let Some(remedy) = lower(words, tokens) {
                 return Some(remedy);
             }
+            // OpenAI's newer models take the bound by the other name, whether or not the refusal says so.
+            if name == "max_tokens" && refuses(words) && names(words, name) {
+                return Some(Self::RenameMaxTokens { from: name, to: other });
+            }
         }
         if matches(r"(?i)multiple candidates|only one candidate", words) {
             return field(body, "candidateCount").map(|_| Self::Drop("candidateCount".to_owned()));

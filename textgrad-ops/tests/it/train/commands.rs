@@ -61,10 +61,10 @@ async fn a_number_is_the_score() {
         ("echo 0.5; exit 1", Ok(0.5)),
         ("exit 1", Ok(-1.0)),
         ("echo nan; kill -9 $$", Ok(-1.0)),
-        ("echo half", Err("but it exited with code 0 and wrote \"half\\n\"")),
+        ("echo half", Err(": it exited with code 0 and printed \"half\\n\"")),
         (
             "echo inf",
-            Err("expected the program \"sh -c \\\"echo inf\\\"\" to give a finite number"),
+            Err("expected the program \"sh -c \\\"echo inf\\\"\" to print a finite number"),
         ),
         ("", Err("for example \"q1\"")),
     ] {
@@ -95,10 +95,10 @@ async fn mistakes_are_reported() {
     let unknown = by(shell("true")).field_file("answer", "a.txt").build().unwrap();
     let error = unknown.score("x", &example()).await.unwrap_err().to_string();
     assert!(error.contains("\"answer\"") && error.contains("[\"question\"]"), "{error}");
-    let nowhere = CommandScorer::builder(Runner::builder("no-such-program").build().unwrap());
+    let nowhere = CommandScorer::builder(Runner::builder("./no-such-program").build().unwrap());
     let error = nowhere.build().unwrap().score("x", &example()).await.unwrap_err();
     assert!(
-        describe(&error).contains("the program \"no-such-program\" could not be run"),
+        describe(&error).contains("the program \"./no-such-program\" could not be run"),
         "{error}"
     );
 }

@@ -86,8 +86,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Search queries for a coordinator: `tpo run` or `tpo study` with --queue.
     ///
-    /// The settings of the search are those of the run; engines, reward model and their keys are this worker's own. It
-    /// ends with the run. A signal gives its queries back.
+    /// Needs the feature `queue`. The settings of the search are those of the run; engines, reward model and their keys
+    /// are this worker's own. It ends with the run. A signal gives its queries back.
     #[command(after_help = SEE_HELP, mut_args = args_of_worker)]
     Worker(Box<WorkerArgs>),
     /// Answer and grade a benchmark, and compare with the paper's figures.
@@ -214,14 +214,14 @@ pub(crate) struct RunArgs {
 pub(crate) struct QueueArgs {
     /// Have workers search the queries, by a NATS server.
     ///
-    /// As nats://HOST:4222, with /NAME for more than one run at a server. Workers are `tpo worker` with the same
+    /// Needs the feature `queue`. As nats://HOST:4222, with /NAME for more than one run at a server. Workers are `tpo worker` with the same
     /// address, on any machine; --concurrency is then the number of queries that workers have at the same time, by
     /// default 1024. Credentials come from NATS_CREDS and other variables; see docs/scale.md.
     #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>)]
     #[arg(hide_short_help = true, help_heading = "Run")]
     pub(crate) queue: Option<QueueAddress>,
 
-    /// How long after its last sign of life a worker's queries are given to others.
+    /// How long a worker may show no progress before its queries are given to others.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = count, requires = "queue")]
     #[arg(allow_negative_numbers = true, hide_short_help = true, help_heading = "Run")]
     pub(crate) ack_wait: u32,
@@ -371,4 +371,16 @@ pub(crate) struct GradingArgs {
     /// Name of the model in written files.
     #[arg(long, value_name = "NAME", default_value = "tpo")]
     pub(crate) model_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    /// clap breaks longer lines, and examples could not be copied.
+    #[test]
+    fn no_line_of_help_is_wrapped() {
+        for help in [super::RUN_HELP, super::BENCH_HELP, super::STUDY_HELP, super::SERVE_HELP] {
+            let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{long:?}");
+        }
+    }
 }

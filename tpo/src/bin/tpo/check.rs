@@ -10,7 +10,7 @@ use serde::Serialize;
 use textgrad_core::{
     Engine, EngineError, ErrorKind, Message, Purpose, Request, Response, Sampling, describe,
 };
-use tpo::{CancellationToken, Error};
+use tpo::Error;
 #[cfg(feature = "local-reward")]
 use tpo::{LocalReward, Query};
 
@@ -20,7 +20,7 @@ use crate::context::{self, RunContext};
 use crate::engines::setup;
 use crate::exit;
 use crate::output::{line, print_data};
-use crate::preflight::{Server, complete, request};
+use crate::preflight::{Server, request};
 
 /// The longest time of one request.
 const MAX_TIME: Duration = Duration::from_secs(120);
@@ -54,7 +54,7 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut findings = Vec::new();
     let mut failed = None;
     for server in &servers {
-        let probed = server.probe(&cancel).await;
+        let probed = server.probe().await;
         let result = match &probed {
             Ok(()) => "ok".to_owned(),
             // The error of a run names the server again, and its flag.
@@ -67,7 +67,7 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
             #[cfg(feature = "local-reward")]
             (Ok(()), Server::Local(_)) => {}
             (Ok(()), Server::Engine(_, engine)) => {
-                for (capability, result) in capabilities(engine, &cancel).await {
+                for (capability, result) in capabilities(engine).await {
                     findings.push(Finding { server: server.name(), capability, result });
                 }
             }
@@ -116,19 +116,14 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
 }
 
 /// What an engine can do, by seven requests of few tokens and what its server reports.
-async fn capabilities(
-    engine: &Arc<dyn Engine>,
-    cancel: &CancellationToken,
-) -> Vec<(&'static str, String)> {
-    let ask = async |request: Request| match tokio::time::timeout(
-        MAX_TIME,
-        complete(engine, &request, cancel),
-    )
-    .await
-    {
-        Ok(result) => result,
-        Err(_) => Err(EngineError::new(ErrorKind::Timeout, "no answer in time")),
-    };
+async fn capabilities(engine: &Arc<dyn Engine>) -> Vec<(&'static str, String)> {
+    let ask =
+        async |request: Request| match tokio::time::timeout(MAX_TIME, engine.complete(&request))
+            .await
+        {
+            Ok(result) => result,
+            Err(_) => Err(EngineError::new(ErrorKind::Timeout, "no answer in time")),
+        };
     let sampled = |text: &str, change: &dyn Fn(Sampling) -> Sampling| {
         let request = request(text);
         let sampling = change(request.sampling.clone().with_temperature(1.0));

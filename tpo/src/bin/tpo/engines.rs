@@ -23,7 +23,7 @@ use crate::config::Settings;
 use crate::context;
 #[cfg(feature = "local")]
 use crate::models::Models;
-use crate::preflight::{Server, Servers};
+use crate::preflight::{PROBE_RETRIES, Server, Servers};
 use crate::progress::Bill;
 
 /// The layers that all engines of a run share: timeouts and retries, a meter, cancellation, a cache.
@@ -150,7 +150,9 @@ impl Layers {
         let limiter =
             self.limiter.as_ref().map_or_else(|| Limits::default().into(), Limiter::another);
         let calls: Arc<dyn Engine> = Arc::new(engine.metered(&self.meter).limit(limiter));
-        self.servers.add(Server::Engine(what, Arc::clone(&calls)));
+        let probes =
+            Arc::clone(&calls).retry(self.retry()?.max_retries(self.retries()?.min(PROBE_RETRIES)));
+        self.servers.add(Server::Engine(what, Arc::new(probes)));
         let retried = calls.retry(self.retry()?).breaker(&self.breaker.another());
         let filled = retried.complete_choices();
         // A prediction is of one answer.
@@ -198,8 +200,12 @@ impl Layers {
     }
 
     pub(crate) fn retry(&self) -> Result<RetryPolicy, Error> {
-        let retries = self.settings.value("retries")?;
-        Ok(RetryPolicy::default().max_retries(retries).cancellation(self.cancel.clone()))
+        let policy = RetryPolicy::default().max_retries(self.retries()?);
+        Ok(policy.cancellation(self.cancel.clone()))
+    }
+
+    fn retries(&self) -> Result<u32, Error> {
+        self.settings.value("retries")
     }
 
     fn cached(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
@@ -316,6 +322,15 @@ pub(crate) fn only_model(
             let shown: Vec<&str> = models.iter().take(SHOWN).map(String::as_str).collect();
             let more = if models.len() > SHOWN { ", ..." } else { "" };
             format!("nothing, and the server lists {}{more}", shown.join(", "))
+        }
+        Err(error) if error.status().is_none() => {
+            let message = format!(
+                "{}; its server is asked for the name of the model, since --{setting} got nothing; `tpo engines` \
+                 lists servers that answer",
+                error.message()
+            );
+            let what = if setting == "model" { "engine" } else { "reward model" };
+            return Err(Error::Setup { what, source: error.clone().with_message(message) });
         }
         Err(error) => {
             format!("nothing, and the server's list cannot be read: {}", tpo::describe(error))

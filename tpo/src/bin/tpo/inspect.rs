@@ -58,7 +58,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
 
 /// Draw the graph of one query: samples, losses, gradients and updates.
 ///
-/// Everything comes from the journal; no engine is asked.
+/// Everything comes from the journal; no request is made.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GraphArgs {
     /// Directory of the run.

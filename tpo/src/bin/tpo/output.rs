@@ -177,9 +177,10 @@ impl RunSummary<'_> {
         row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string());
         row("completion tokens", summary.usage.tokens.completion_tokens.to_string());
         let sent = self.sent.usage;
-        if self.sent.errors > 0 || summary.unfinished > 0 {
+        // Calls of searches that were dropped are in no other figure.
+        if self.sent.errors > 0 || summary.unfinished > 0 || self.report.cancelled {
             let tokens = sent.prompt_tokens + sent.completion_tokens;
-            row("  sent in this run", format!("{tokens} in all"));
+            row("tokens of all sent requests", tokens.to_string());
         }
         if let Some(cost) = self.cost {
             row("cost by --prices", cost.to_string());

@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use textgrad_core::{
-    Engine, EngineError, ErrorKind, Message, Purpose, Request, Response, Sampling,
-};
-use textgrad_ops::layer::{EngineExt, RetryPolicy};
+use textgrad_core::{Engine, EngineError, ErrorKind, Message, Purpose, Request, Sampling};
 use textgrad_ops::util::terminal::note;
 use tpo::{CancellationToken, Error, Query, RewardModel};
 
 /// The most tokens of an answer to a probe.
 const MAX_TOKENS: u32 = 16;
 
-/// Retries of a probe: enough for a connection that breaks.
-const RETRIES: u32 = 2;
+/// The most retries of a probe: enough for a connection that breaks.
+pub(crate) const PROBE_RETRIES: u32 = 2;
 
 /// The longest time of a probe, retries included. A cold model may have to be loaded.
 const MAX_TIME: Duration = Duration::from_secs(300);
@@ -24,7 +21,7 @@ const MAX_TIME: Duration = Duration::from_secs(300);
 /// A server of a run.
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
-    /// An engine with its limits, without retries and cache.
+    /// An engine with its limits and few retries, without a cache.
     Engine(&'static str, Arc<dyn Engine>),
     Reward(Arc<dyn RewardModel>),
     /// A reward model in the process.
@@ -52,7 +49,7 @@ impl Servers {
     /// Probes all servers at the same time. Returns the first failure, in the order of the servers.
     pub(crate) async fn probe(&self, cancel: &CancellationToken) -> Result<(), Error> {
         let servers = self.all();
-        let probes = servers.iter().map(|server| server.probe(cancel));
+        let probes = servers.iter().map(Server::probe);
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Error::Stopped),
@@ -80,11 +77,11 @@ impl Server {
         }
     }
 
-    pub(crate) async fn probe(&self, cancel: &CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
         let probe = async {
             match self {
                 Self::Engine(_, engine) => {
-                    complete(engine, &request("Reply with OK."), cancel).await.map(|_| ())
+                    engine.complete(&request("Reply with OK.")).await.map(|_| ())
                 }
                 Self::Reward(reward) => pair(reward.as_ref()).await,
                 #[cfg(feature = "local-reward")]
@@ -130,14 +127,4 @@ fn is_about_the_answer(error: &EngineError) -> bool {
 pub(crate) fn request(text: &str) -> Request {
     Request::new(Purpose::Sample, [Message::user(text)])
         .with_sampling(Sampling::default().with_max_tokens(MAX_TOKENS))
-}
-
-/// The answer of an engine, after a few retries.
-pub(crate) async fn complete(
-    engine: &Arc<dyn Engine>,
-    request: &Request,
-    cancel: &CancellationToken,
-) -> Result<Response, EngineError> {
-    let retry = RetryPolicy::default().max_retries(RETRIES).cancellation(cancel.clone());
-    Arc::clone(engine).retry(retry).complete(request).await
 }

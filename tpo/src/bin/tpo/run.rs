@@ -126,6 +126,8 @@ pub(crate) async fn align(
 ) -> Result<RunReport, Error> {
     let settings = &context.settings;
     let Parts { shard, queue } = parts;
+    // Before a directory is made.
+    context.tpo.check_queries(&queries)?;
     let mut run = Run::new(context.tpo.clone(), queries.clone()).source(source);
     if let Some(shard) = shard {
         run = run.shard(shard);
@@ -166,7 +168,7 @@ pub(crate) async fn execute(
     let repeated = observer.repeated;
     bar.finish();
     if repeated > 0 {
-        bar.println(&format!("{repeated} more queries failed with the errors above"));
+        bar.println(&format!("failed with the errors above: {repeated} more"));
     }
     let mut report = report?;
     if let Some(source) = context.layers.breaker.opened() {

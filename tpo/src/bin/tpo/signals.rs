@@ -13,7 +13,7 @@ pub(crate) fn listen(cancel: CancellationToken, abort: CancellationToken, bar: B
     listen_with(cancel, abort, move || bar.println(words));
 }
 
-/// [`listen`], with a note of one's own after the first signal.
+/// [`listen`], with another note after the first signal.
 pub(crate) fn listen_with(
     cancel: CancellationToken,
     abort: CancellationToken,

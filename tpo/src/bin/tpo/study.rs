@@ -65,16 +65,14 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     let mut all: Vec<(GridCell, Tpo)> = Vec::new();
     for cell in &cells {
         let config = cell.config(context.tpo.config());
-        all.push((*cell, cache.search(&context.tpo, config)?));
+        let tpo = cache.search(&context.tpo, config)?;
+        tpo.check_queries(&queries)?;
+        all.push((*cell, tpo));
     }
     let base = RunConfig::new(&context.tpo, &source, &queries);
     let folder = open(settings, &grid, &base).await?;
 
-    note(format_args!(
-        "study of {} cells over {} queries from {source}",
-        cells.len(),
-        queries.len()
-    ));
+    note(format_args!("study of {source}: cells {}, queries {}", cells.len(), queries.len()));
     if folder.is_simulation() {
         note(format_args!("{}", output::SIMULATION));
     }

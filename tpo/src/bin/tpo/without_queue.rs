@@ -1,4 +1,4 @@
-//! What stands for queues in a program without them: no address of one is accepted, so that nothing else is called.
+//! Stand-ins for queues in a program without them: no address of one is accepted, so that nothing else is called.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,7 +17,8 @@ impl FromStr for QueueAddress {
     type Err = &'static str;
 
     fn from_str(_: &str) -> Result<Self, Self::Err> {
-        Err("expected a program with the feature queue: build it with --features queue")
+        Err("expected a program that has the feature queue: build it with \
+             `cargo install --locked --path tpo --features queue`")
     }
 }
 
@@ -43,7 +44,8 @@ impl QueueOptions {
 }
 
 pub(crate) async fn open_cache(address: &str) -> Result<Arc<dyn AnyCache>, Error> {
-    let expected = "a file, or a program with the feature queue: build it with --features queue";
+    let expected = "a file, or a program that has the feature queue: build it with \
+                    `cargo install --locked --path tpo --features queue`";
     Err(Error::config("cache", expected, address))
 }
 

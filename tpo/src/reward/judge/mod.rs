@@ -255,11 +255,14 @@ impl JudgeReward {
 
     fn unreadable(&self, problem: &str, answer: &str) -> EngineError {
         let message = format!(
-            "a vote of {} could not be read in {} request(s): {problem}, for the answer {:?}; let the judge say \
-             more (max-tokens), ask it again more often (parse-retries), take a model that does what it is asked, or \
-             let such votes count as {} (unreadable)",
+            "a vote of {} could not be read after {}: {problem}, for the answer {:?}; set max-tokens or \
+             parse-retries of the judge higher, as in --reward judge:max-tokens=2048,parse-retries=4, take another \
+             model, or count such votes as {} (unreadable=worst)",
             self.name(),
-            1 + self.settings.parse_retries,
+            match self.settings.parse_retries {
+                0 => "1 request".to_owned(),
+                retries => format!("{} requests", 1 + u64::from(retries)),
+            },
             truncate(answer, 80),
             match self.settings.grades {
                 Some(_) => "the worst grade",

@@ -92,10 +92,10 @@ async fn what_cannot_be_read_is_a_matter_of_policy() {
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::BadResponse, false));
     for word in [
         "judge:scripted",
-        "1 request(s)",
+        "after 1 request",
         "<VERDICT> was missing",
-        "\"Rust.\"; let the judge say more (max-tokens), ask",
-        "count as the worst grade (unreadable)",
+        "\"Rust.\"; set max-tokens or parse-retries",
+        "as the worst grade (unreadable=worst)",
     ] {
         assert!(error.to_string().contains(word), "{error}");
     }
@@ -253,7 +253,7 @@ async fn a_verdict_that_cannot_be_read_is_a_tie_or_nothing_or_an_error() {
     assert_eq!(scored(&judge(Unreadable::Worst), &answers).await.unwrap(), share(0.75));
     let error = scored(&judge(Unreadable::Fail), &answers).await.unwrap_err();
     assert!(describe(&error).contains("expected A, B or tie"), "{error}");
-    assert!(describe(&error).contains("count as ties (unreadable)"), "{error}");
+    assert!(describe(&error).contains("such votes as ties (unreadable=worst)"), "{error}");
     // Two answers of whom nothing could be read were not compared.
     let none = JudgeReward::builder(says(|_| "?".to_owned())).pairwise().parse_retries(0);
     let none = none.unreadable(Unreadable::Skip).build().unwrap();

@@ -69,6 +69,7 @@ async fn a_second_interrupt_does_not_wait() {
     send("TERM", &running);
     let ended = running.end().with_code(130);
     assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
+    assert!(ended.out.contains("tokens of all sent requests"), "{}", ended.out);
     quiet(&server).await;
     assert_eq!(server.stats().route(Route::Chat).dropped, 1);
     assert_eq!(json_lines(&read(folder.path().join("out/journal.jsonl"))).len(), 1);

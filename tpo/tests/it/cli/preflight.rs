@@ -86,6 +86,14 @@ async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
     Running::start(checked(folder.path(), &policy, &reward, &resumed)).end().with_code(0);
     assert_eq!(chats(&policy), 3);
 
+    let policy = faulty("503@nth:1,chat").await;
+    let folder = super::folder();
+    queries(folder.path(), 1);
+    let once = [bon.as_slice(), &["--retries", "0"]].concat();
+    let ended = Running::start(checked(folder.path(), &policy, &reward, &once)).end();
+    refused(folder.path(), ended, &["engine openai:sim does not answer"]);
+    assert_eq!(chats(&policy), 1);
+
     let policy = faulty("429-seconds=300@nth:1,chat").await;
     let folder = super::folder();
     queries(folder.path(), 1);

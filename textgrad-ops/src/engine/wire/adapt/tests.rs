@@ -14,7 +14,7 @@ fn find(words: &str) -> Option<Remedy> {
     Remedy::by_words(400, words, &body())
 }
 
-/// Kind: Parameters | `max_tokens` refused in favour of `max_completion_tokens` | renamed from then on
+/// Kind: Parameters | a 400 for `max_tokens` | sent as `max_completion_tokens` from then on
 #[test]
 fn a_refused_parameter_is_dropped_or_renamed() {
     let drop = |name: &str| Some(Remedy::Drop(name.to_owned()));
@@ -22,8 +22,9 @@ fn a_refused_parameter_is_dropped_or_renamed() {
     for (words, remedy) in [
         (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-            Some(rename),
+            Some(rename.clone()),
         ),
+        ("Unsupported parameter: 'max_tokens' is not supported with this model.", Some(rename)),
         (
             "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported.",
             drop("temperature"),

@@ -126,7 +126,7 @@ impl Source<'_> {
     #[expect(clippy::unused_async, reason = "as with the feature")]
     async fn local(&self) -> Result<Arc<dyn RewardModel>, Error> {
         let expected = "a program that has the feature local-reward: build it with \
-                        `cargo install --path tpo --features local-reward`";
+                        `cargo install --locked --path tpo --features local-reward`";
         Err(Error::config("reward", expected, "one without it"))
     }
 
@@ -218,7 +218,11 @@ impl Source<'_> {
         if let Ok(path) = std::env::var("PATH") {
             runner = runner.env("PATH", path);
         }
-        Ok(Arc::new(ScorerReward::command(runner.build()?)?))
+        let runner = runner.build().map_err(|error| Error::Input {
+            source_name: "--reward-command".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Arc::new(ScorerReward::command(runner)?))
     }
 
     async fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {

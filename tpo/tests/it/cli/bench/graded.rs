@@ -104,7 +104,11 @@ async fn dialogues_are_drawn_graded_and_written_as_pairs() {
     assert!(ours[0].contains("-11.0") && ours[0].contains("4 answers"), "{}", ended.out);
     assert!(ours[1].contains("-5.0"), "{}", ended.out);
     assert!(lines(&ended, "graded by")[0].contains("mean score of vllm:other"), "{}", ended.out);
-    assert!(ended.out.contains("500 sampled prompts (not said which)"), "{}", ended.out);
+    assert!(
+        ended.out.contains("500 sampled prompts (the paper does not list them)"),
+        "{}",
+        ended.out
+    );
     assert_eq!(report(folder.path())["grading_reward"], "vllm:other");
 
     let pairs = json_lines(&read(folder.path().join("out/bench/pairs.jsonl")));

@@ -143,6 +143,12 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ),
     ("run --reward length:from=9,to=1", &["at least as many words in `to`"]),
     ("run --reward sim:weight=x", &["weight: expected a number, got x"]),
+    (
+        "run --reward command --reward-command no-such-program",
+        &["expected a program in a folder of PATH, or the path of one", "no-such-program"],
+    ),
+    ("run --data q.json --mode shuffled", &["two or more different queries", "shuffled"]),
+    ("study --data q.json --modes tpo,shuffled", &["two or more different queries", "shuffled"]),
     ("run --reward command", &["--reward-command: expected the program", "got nothing"]),
     ("run --prices {\"x\":1} --budget money:1", &["per million tokens", "\"output\": 10"]),
     ("run --budget 20000", &["answers, calls, tokens", "as in tokens:20000"]),
