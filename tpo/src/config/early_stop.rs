@@ -77,9 +77,20 @@ pub enum StopReason {
     Money,
     /// The method had nothing to do: no answers to compare.
     NoPair,
+    /// The deadline of a served request passed, perhaps within an iteration.
+    Deadline,
+    /// A call would have passed the bound of a served request on calls or tokens, perhaps within an iteration.
+    Budget,
     /// A rule that is not of this crate, in its words.
     #[serde(untagged)]
     Other(String),
+}
+
+impl StopReason {
+    /// Whether it may end a search within an iteration.
+    pub(crate) fn is_request_limit(&self) -> bool {
+        matches!(self, Self::Deadline | Self::Budget)
+    }
 }
 
 /// A rule of one's own that ends a search before its last iteration, beside those of [`EarlyStop`].

@@ -9,6 +9,9 @@
 //! `results.jsonl` appears when the run ends. It has no times in it, so that two runs with the same settings
 //! and the same answers have the same file.
 
+/// The requests of a served run, in its folder.
+pub(crate) const SERVED: &str = "served.jsonl";
+
 mod config;
 mod execute;
 mod export;

@@ -36,6 +36,7 @@ impl RecordedRun {
     /// The partners of [`Mode::Shuffled`] have no scores in the record, so such a run cannot be searched again then.
     ///
     /// # Errors
+    /// [`Error::Input`] for such a run of [`Mode::Shuffled`],
     /// [`Error::RunDiffers`] if the prompts, the tokenizer or the selection of pairs are not those of the run,
     /// [`Error::NotRecorded`] if the journal lacks a step, as where the search ended with an error, and those
     /// of [`result`](RecordedRun::result) and [`Journal::read`].
@@ -69,6 +70,12 @@ impl RecordedRun {
 
     fn check(&self, prompts: &PromptPack) -> Result<(), Error> {
         let config = self.config();
+        if config.search.mode == Mode::Shuffled && (config.scores.asked || config.scores.relative) {
+            let reason = "a search of mode shuffled is repeated with the scores of another query's answers, and a run \
+                          whose reward model is a judge or compares answers does not store these: it cannot be drawn";
+            let source_name = self.path().display().to_string();
+            return Err(Error::Input { source_name, reason: reason.to_owned() });
+        }
         let mut differences = Vec::new();
         if pack_digest(prompts) != config.prompts {
             let what = "the wording of the prompts (give the pack that it was run with)";
@@ -113,9 +120,16 @@ impl RecordedRun {
         // Time does not pass again: a search that time ended ends where it did.
         search.early_stop.seconds = None;
         let from_record = scores.asked || scores.relative;
-        if from_record || record.trajectory.stopped == Some(StopReason::Seconds) {
-            let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
-            search.iterations = made.unwrap_or(0);
+        let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
+        match &record.trajectory.stopped {
+            // The steps of the iteration that it ended are not all there. Tokens are counted where one is done.
+            Some(limit) if limit.is_request_limit() => {
+                let done = record.trajectory.tokens_by.len().saturating_sub(1);
+                search.iterations = u32::try_from(done).unwrap_or(u32::MAX);
+            }
+            Some(StopReason::Seconds) => search.iterations = made.unwrap_or(0),
+            _ if from_record => search.iterations = made.unwrap_or(0),
+            _ => {}
         }
         let candidates = &record.trajectory.candidates;
         let score = |candidate: &CandidateRecord| (candidate.text.clone(), candidate.score);

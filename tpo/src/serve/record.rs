@@ -21,15 +21,15 @@ use tokio::sync::OnceCell;
 
 use super::error::ApiError;
 use crate::batch::QueryOutcome;
+use crate::config::StopReason;
 use crate::error::Error;
 use crate::journal::{self, QueryJournal, digest};
 use crate::query::Query;
-use crate::run::{ResultRecord, RunConfig, RunFolder};
+use crate::run::{ResultRecord, RunConfig, RunFolder, SERVED, Status};
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 
 /// The source of served queries, in the settings of a run.
 const SOURCE: &str = "served";
-const SERVED: &str = "served.jsonl";
 const RESULTS: &str = "results.jsonl";
 /// The most folders that are open; further settings are refused.
 const MAX_FOLDERS: usize = 512;
@@ -243,7 +243,7 @@ impl Recorded {
         journal.map(Some).map_err(|error| ApiError::search(&error))
     }
 
-    /// Notes the result of the search.
+    /// Notes the result of the search. One that a limit of its request ended came to its end as the client wanted it.
     pub(crate) async fn finish(
         &self,
         query: &Query,
@@ -251,7 +251,12 @@ impl Recorded {
     ) -> Result<Alignment, AlignError> {
         let Some(run) = self.cell.get() else { return result };
         let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
-        if let Err(error) = run.results.write(&ResultRecord::new(&outcome, run.simulated)) {
+        let mut record = ResultRecord::new(&outcome, run.simulated);
+        let stopped = record.trajectory.stopped.as_ref();
+        if record.best.is_some() && stopped.is_some_and(StopReason::is_request_limit) {
+            (record.status, record.error) = (Status::Ok, None);
+        }
+        if let Err(error) = run.results.write(&record) {
             tracing::error!(%error, "a result could not be recorded");
         }
         outcome.result

@@ -19,7 +19,7 @@ use super::options::SearchOptions;
 use super::record::{Recorded, request_key};
 use super::reply::ranked;
 use super::request::Ask;
-use crate::config::{Mode, TpoConfig};
+use crate::config::{Mode, StopReason, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
 use crate::search::{
@@ -254,11 +254,17 @@ impl Phase<'_> {
                 }
             }
         };
+        let is_late = abort.is_cancelled();
+        let outcome = outcome.map_err(|mut failure| {
+            failure.trajectory.stopped =
+                request_limit(&failure.error, is_late).or(failure.trajectory.stopped);
+            failure
+        });
         let outcome = match &recorded {
             Some(recorded) => recorded.finish(&self.job.query, outcome).await,
             None => outcome,
         };
-        Ok(PhaseOutcome { outcome, is_late: abort.is_cancelled() })
+        Ok(PhaseOutcome { outcome, is_late })
     }
 
     async fn record(&self, tpo: &Tpo, name: &str) -> Result<Option<Recorded>, ApiError> {
@@ -267,6 +273,22 @@ impl Phase<'_> {
         let client = app.options.keys.name(job.client);
         let key = job.key.as_ref().map(|key| request_key(client, key, name, &job.query));
         recorder.begin(tpo, &job.id, &job.query, key).await.map(Some)
+    }
+}
+
+/// The name of a reason, as results have it.
+fn named(reason: &StopReason) -> Option<String> {
+    serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
+}
+
+/// The limit of the request that ended a search, if one did.
+fn request_limit(error: &Error, is_late: bool) -> Option<StopReason> {
+    match error {
+        Error::Stopped if is_late => Some(StopReason::Deadline),
+        error if error.engine().map(EngineError::kind) == Some(ErrorKind::Budget) => {
+            Some(StopReason::Budget)
+        }
+        _ => None,
     }
 }
 
@@ -314,25 +336,19 @@ impl PhaseOutcome {
     ) -> Result<Answered, ApiError> {
         let (stopped, failure) = match &self.outcome {
             Ok(_) if end == SearchEnd::Gated => (Some("gate".to_owned()), None),
-            Ok(aligned) => {
-                let reason = aligned.trajectory().stopped.as_ref().and_then(|reason| {
-                    serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
-                });
-                (reason, None)
-            }
+            Ok(aligned) => (aligned.trajectory().stopped.as_ref().and_then(named), None),
             Err(AlignError { error, trajectory }) => {
-                let is_budget = error.engine().map(EngineError::kind) == Some(ErrorKind::Budget);
+                let limit = request_limit(error, self.is_late);
                 if first.is_empty() && trajectory.candidates.is_empty() {
-                    return Err(match error {
-                        Error::Stopped if self.is_late => ApiError::deadline(),
-                        _ if is_budget => ApiError::budget(),
-                        error => ApiError::search(error),
+                    return Err(match limit {
+                        Some(StopReason::Deadline) => ApiError::deadline(),
+                        Some(_) => ApiError::budget(),
+                        None => ApiError::search(error),
                     });
                 }
-                match error {
-                    Error::Stopped if self.is_late => (Some("deadline".to_owned()), None),
-                    _ if is_budget => (Some("budget".to_owned()), None),
-                    error => (Some("error".to_owned()), Some(describe(error))),
+                match limit {
+                    Some(limit) => (named(&limit), None),
+                    None => (Some("error".to_owned()), Some(describe(error))),
                 }
             }
         };

@@ -123,6 +123,15 @@ impl RewardModel for Ranks {
 }
 
 #[tokio::test]
+async fn a_shuffled_run_without_the_scores_of_its_donors_says_why_it_cannot_be_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), tpo(Ranks { asks: true }, config(Mode::Shuffled))).await;
+    let error = run.align(0, Arc::new(tpo::prompts::default_pack())).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("mode shuffled") && error.contains("cannot be drawn"), "{error}");
+}
+
+#[tokio::test]
 async fn scores_that_hold_for_a_moment_only_are_those_of_then() {
     let folder = tempfile::tempdir().unwrap();
     for asks in [false, true] {

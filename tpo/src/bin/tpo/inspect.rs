@@ -22,7 +22,7 @@ const MAX_SHOWN: usize = 50;
 /// Verify a run against its journal.
 ///
 /// Every answer, score, loss and gradient of the results is in the journal, counts match, and nothing was paid for
-/// twice. The exit code is 1 if anything is wrong or the run is incomplete.
+/// twice. The exit code is 1 if anything is wrong, or if the run is incomplete.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// Directory of the run.
@@ -37,7 +37,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let run = open(&args.run)?;
     let found = run.verify()?;
     if args.json {
-        let report = serde_json::json!({ "sound": found.is_sound(), "verification": found });
+        let (sound, incomplete) = (found.is_sound(), found.is_incomplete());
+        let report = serde_json::json!({
+            "sound": sound, "incomplete": incomplete, "verification": found
+        });
         line(format_args!("{report}"))?;
     } else {
         for finding in found.findings.iter().take(MAX_SHOWN) {
@@ -46,7 +49,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         if let Some(more) = found.findings.len().checked_sub(MAX_SHOWN + 1) {
             line(format_args!("... and {} more", more + 1))?;
         }
-        let verdict = if found.is_sound() { "sound" } else { "NOT SOUND" };
+        let verdict = match (found.is_sound(), found.is_incomplete()) {
+            (true, _) => "sound",
+            (_, true) => "INCOMPLETE",
+            _ => "NOT SOUND",
+        };
         let mark = if run.config().simulated { " (SIMULATION)" } else { "" };
         line(format_args!(
             "{verdict}{mark}: {} results ({} failed), {} calls and {} scores in the journal",

@@ -1,6 +1,7 @@
 //! Verification of a run against its journal.
 
 mod result;
+mod served;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -9,15 +10,17 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Seek as _;
 use std::path::PathBuf;
 
+use self::served::ServedRequests;
 use super::folder::RecordedRun;
 use super::results::Status;
-use super::shard::indices;
+use super::{SERVED, shard::indices};
 use crate::error::Error;
 use crate::journal::{Record, RecordHead, Scan, StepKey, digest, read, scan};
 use serde::Serialize;
 
 const RESULTS: &str = "results.jsonl";
 const JOURNAL: &str = "journal.jsonl";
+const CONFIG: &str = "config.json";
 
 /// The maximum number of findings that are kept.
 const MAX_FINDINGS: usize = 1000;
@@ -46,6 +49,8 @@ pub struct Finding {
     pub line: usize,
     /// What was expected and what is there.
     pub problem: String,
+    /// Whether something is only not there yet: the run was interrupted, or is under way.
+    pub incomplete: bool,
 }
 
 impl fmt::Display for Finding {
@@ -64,9 +69,24 @@ impl Verification {
         self.findings.is_empty()
     }
 
+    /// Whether nothing is wrong but that the run is not over: it can be continued.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.is_sound() && self.findings.iter().all(|finding| finding.incomplete)
+    }
+
     fn find(&mut self, file: &'static str, line: usize, problem: impl Into<String>) {
+        self.add(Finding { file, line, problem: problem.into(), incomplete: false });
+    }
+
+    /// Notes what is not there yet.
+    fn lack(&mut self, file: &'static str, line: usize, problem: impl Into<String>) {
+        self.add(Finding { file, line, problem: problem.into(), incomplete: true });
+    }
+
+    fn add(&mut self, finding: Finding) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding { file, line, problem: problem.into() });
+            self.findings.push(finding);
         }
     }
 }
@@ -84,17 +104,27 @@ impl RecordedRun {
     /// [`align`](RecordedRun::align) does that for a query. A part of a run has not all queries, so that only the run
     /// that is merged of all parts can be held against their checksum.
     ///
+    /// Of a run that was interrupted, or is being served, that which is there is checked; what is missing is an
+    /// [incomplete](Finding::incomplete) finding.
+    ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be read. What is wrong inside of them is a [`Finding`].
     pub fn verify(&self) -> Result<Verification, Error> {
         let mut found = Verification::default();
+        // Before the journal, which a server that runs adds to.
+        let served = ServedRequests::read(self)?;
         let journal = check_journal(self, &mut found)?;
-        let mut identities: Vec<String> = Vec::new();
-        let mut results = self.results()?;
+        let mut identities: Vec<(usize, String)> = Vec::new();
         let data = &self.config().data;
-        let mut expected = indices(self.config().shard, data.queries);
+        let queries = served.as_ref().map_or(data.queries, |served| served.count);
+        let mut expected = indices(self.config().shard, queries).peekable();
+        let mut results = match self.results() {
+            Ok(results) => Some(results),
+            Err(Error::NoResults { .. }) => None,
+            Err(error) => return Err(error),
+        };
         for line in 1.. {
-            let record = match results.next() {
+            let record = match results.as_mut().and_then(Iterator::next) {
                 None => break,
                 Some(Ok(record)) => record,
                 Some(Err(Error::Record { line, reason, .. })) => {
@@ -103,30 +133,48 @@ impl RecordedRun {
                 }
                 Some(Err(error)) => return Err(error),
             };
+            let got = record.index;
+            if served.as_ref().is_some_and(|served| !served.is_result(got, line)) {
+                continue;
+            }
             found.results += 1;
             found.failed += usize::from(record.status == Status::Error);
-            let (expected, got) = (expected.next(), record.index);
+            // Queries that were interrupted have no line. Those of a server are in order when it has stopped.
+            while served.is_none() && expected.next_if(|index| *index < got).is_some() {}
+            let expected = if served.is_some() { Some(got) } else { expected.next() };
             if expected != Some(got) {
                 let expected =
                     expected.map_or("no more".to_owned(), |index| format!("query {index}"));
                 found.find(RESULTS, line, format!("expected {expected}, got query {got}"));
             }
             result::check(self, &record, &journal, line, &mut found)?;
-            identities.push(record.query.identity());
+            identities.push((got, record.query.identity()));
         }
-        let (have, whole) = (identities.len(), self.config().queries());
-        if have != whole {
-            let problem = format!(
-                "expected results of {whole} queries, got {have}: the run is not whole, --resume continues it"
-            );
-            found.find(RESULTS, 0, problem);
+        identities.sort_by_key(|(index, _)| *index);
+        let (have, settled) = (identities.len(), self.config().queries());
+        let whole = if served.is_some() { queries } else { settled };
+        let help = match served.is_some() {
+            true => {
+                "searches are under way, or the server was killed and completes the folder when it starts again"
+            }
+            false => "the run is not over, --resume continues it",
+        };
+        if have < whole {
+            let problem = format!("expected results of {whole} queries, got {have}: {help}");
+            found.lack(RESULTS, 0, problem);
+        } else if served.is_some() && settled != whole {
+            let problem =
+                format!("expected {whole} queries, as {SERVED} has, got {settled}: {help}");
+            found.lack(CONFIG, 0, problem);
+        } else if have > whole {
+            found.find(RESULTS, 0, format!("expected results of {whole} queries, got {have}"));
         } else if self.config().shard.is_none()
-            && digest(identities.iter().map(String::as_str)) != data.sha256
+            && digest(identities.iter().map(|(_, identity)| identity.as_str())) != data.sha256
         {
             found.find(RESULTS, 0, "the queries are not those of config.json");
         }
-        for (query, _) in journal.scan.spans.range(data.queries..) {
-            let problem = format!("steps of query {query}, but there are {} queries", data.queries);
+        for (query, _) in journal.scan.spans.range(queries..) {
+            let problem = format!("steps of query {query}, but there are {queries} queries");
             found.find(JOURNAL, 0, problem);
         }
         Ok(found)
@@ -219,7 +267,7 @@ fn check_journal(run: &RecordedRun, found: &mut Verification) -> Result<Journale
             "{} bytes without an end, as a process leaves that is killed while it writes; --resume cuts them off",
             journal.torn
         );
-        found.find(JOURNAL, journal.lines + 1, problem);
+        found.lack(JOURNAL, journal.lines + 1, problem);
     }
     if let Some((config, line)) = &journal.config {
         for difference in run.config().differences(config) {

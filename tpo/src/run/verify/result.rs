@@ -177,7 +177,8 @@ pub(super) fn check(
     }
     check_selection(config, record, &known, &mut find);
     consistent(record, &mut find);
-    if record.status == Status::Ok {
+    let is_cut = trajectory.stopped.as_ref().is_some_and(StopReason::is_request_limit);
+    if record.status == Status::Ok && !is_cut {
         counts(trajectory, &known, config.scores.asked, &mut find);
     } else if trajectory.usage.requests > known.calls {
         let (expected, got) = (known.calls, trajectory.usage.requests);

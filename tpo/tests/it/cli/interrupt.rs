@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use textgrad_tests::fake_server::Route;
 
-use super::{Running, arrived, folder, json_lines, over_http, queries, quiet, read, simulation};
+use super::{
+    Running, arrived, folder, json_lines, over_http, program, queries, quiet, read, simulation,
+};
 
 const QUERIES: usize = 6;
 
@@ -73,6 +75,11 @@ async fn a_second_interrupt_does_not_wait() {
     quiet(&server).await;
     assert_eq!(server.stats().route(Route::Chat).dropped, 1);
     assert_eq!(json_lines(&read(folder.path().join("out/journal.jsonl"))).len(), 1);
+    let mut verify = program(folder.path());
+    verify.args(["verify", "out"]);
+    let verified = Running::start(verify).end().with_code(1);
+    assert!(verified.out.contains("expected results of 2 queries, got 0"), "{}", verified.out);
+    assert!(verified.out.contains("INCOMPLETE"), "{}", verified.out);
 }
 
 /// The server asks to wait for longer than this test has patience.

@@ -122,6 +122,8 @@ async fn what_is_wrong_with_a_run_is_found() {
         let found = RecordedRun::open(&path).unwrap().verify().unwrap();
         let told: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|told| told.contains(words)), "{words}: {told:?}");
+        let is_cut = words.contains("without an end") || words.contains("got 2");
+        assert_eq!(found.is_incomplete(), is_cut, "{words}: {told:?}");
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, engine_fn};
 use textgrad_ops::sim::Sim;
-use tpo::Tpo;
 use tpo::run::{RecordedRun, Status};
 use tpo::serve::Server;
+use tpo::{StopReason, Tpo};
 
 use super::{QUERY, Serving, chat_body, post, running, tpo, with_engine};
 
@@ -109,6 +109,66 @@ async fn a_repeated_request_pays_for_no_step_twice() {
     assert!(results.iter().all(|record| record.query == QUERY));
     let verified = run.verify().unwrap();
     assert!(verified.is_sound(), "{verified:?}");
+}
+
+#[tokio::test]
+async fn searches_that_a_limit_of_their_request_ended_are_results() {
+    for (limit, stopped) in [
+        (json!({"deadline_ms": 300}), StopReason::Deadline),
+        (json!({"budget": {"tokens": 1000}}), StopReason::Budget),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let tpo = match stopped {
+            StopReason::Deadline => super::stalling(Purpose::Gradient).0,
+            _ => tpo(),
+        };
+        let serving = recording(tpo, directory.path()).await;
+        let head = format!("{}\r\nidempotency-key: one", post("/v1/chat/completions"));
+        let body = chat_body(json!({"model": "tpo-d3-n3", "tpo": limit})).to_string();
+        let reply = serving.send(&head, &body).await.ok();
+        assert_eq!(reply["tpo"]["stopped"], json!(stopped), "{reply}");
+        if stopped == StopReason::Deadline {
+            let again = serving.send(&head, &body).await.ok();
+            assert_eq!(again["choices"], reply["choices"]);
+        }
+        assert!(serving.stop().await);
+        let (_, path) = folders(directory.path()).pop_first().unwrap();
+        let run = RecordedRun::open(&path).unwrap();
+        let record = run.result(0).unwrap();
+        assert_eq!((record.status, &record.error), (Status::Ok, &None), "{limit}");
+        assert_eq!(record.trajectory.stopped, Some(stopped));
+        assert_eq!(json!(record.best.unwrap().score), reply["tpo"]["score"]);
+        let verified = run.verify().unwrap();
+        assert!(verified.is_sound() && verified.failed == 0, "{verified:?}");
+        // Its graph has the iterations that were done.
+        let drawn = run.align(0, Arc::new(tpo::prompts::default_pack())).await.unwrap();
+        assert_eq!(drawn.trajectory().candidates, record.trajectory.candidates);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_a_running_server_is_incomplete_and_what_it_has_is_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = recording(tpo(), directory.path()).await;
+    for _ in 0..2 {
+        serving.chat(json!({"model": "tpo-d1-n3"})).await.ok();
+    }
+    let (_, path) = folders(directory.path()).pop_first().unwrap();
+    let verified = RecordedRun::open(&path).unwrap().verify().unwrap();
+    assert!(verified.is_incomplete() && verified.results == 2, "{verified:?}");
+    let [finding] = verified.findings.as_slice() else { panic!("{verified:?}") };
+    assert!(finding.problem.contains("when it starts again"), "{finding}");
+    assert!(!finding.problem.contains("--resume"), "{finding}");
+    // A result that nobody gave is found there too.
+    let file = path.join("results.jsonl");
+    let results = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, results.replacen("\"score\":", "\"score\":9", 1)).unwrap();
+    let verified = RecordedRun::open(&path).unwrap().verify().unwrap();
+    assert!(!verified.is_incomplete(), "{verified:?}");
+    std::fs::write(&file, results).unwrap();
+    assert!(serving.stop().await);
+    let verified = RecordedRun::open(&path).unwrap().verify().unwrap();
+    assert!(verified.is_sound() && verified.results == 2, "{verified:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! Served runs, whose results are in order only when their server has stopped.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::Path;
+
+use serde::Deserialize;
+use textgrad_ops::util::jsonl::Reader;
+
+use crate::error::Error;
+use crate::run::SERVED;
+use crate::run::folder::RecordedRun;
+
+/// The requests of a served run, and the lines of their results.
+pub(super) struct ServedRequests {
+    pub(super) count: usize,
+    /// The last line of each request, by its index.
+    last_lines: HashMap<usize, usize>,
+}
+
+#[derive(Deserialize)]
+struct Indexed {
+    index: usize,
+}
+
+impl ServedRequests {
+    /// Reads the files of a run as they are now. `None` if it was not served.
+    pub(super) fn read(run: &RecordedRun) -> Result<Option<Self>, Error> {
+        // The results first: a request is written before its result.
+        let results = indices(&run.path().join(super::RESULTS))?.unwrap_or_default();
+        let Some(requests) = indices(&run.path().join(SERVED))? else { return Ok(None) };
+        let last_lines: HashMap<usize, usize> = results.into_iter().zip(1..).collect();
+        // As its server reads them: the line of a request before the last may be lost with a kill.
+        let requests: BTreeSet<usize> = requests.into_iter().collect();
+        let count =
+            requests.into_iter().zip(0..).take_while(|(index, place)| index == place).count();
+        Ok(Some(Self { count, last_lines }))
+    }
+
+    /// Whether a line has the result of its request: the last one of several.
+    pub(super) fn is_result(&self, index: usize, line: usize) -> bool {
+        self.last_lines.get(&index) == Some(&line)
+    }
+}
+
+/// The indices of the lines of a file, up to one that has none. `None` if there is no file.
+fn indices(path: &Path) -> Result<Option<Vec<usize>>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path, "cannot be read")(error)),
+    };
+    let (mut indices, mut reader) = (Vec::new(), Reader::new(BufReader::new(file)));
+    while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
+        let Ok(Indexed { index }) = line.parse() else { break };
+        indices.push(index);
+    }
+    Ok(Some(indices))
+}
