@@ -75,6 +75,9 @@ impl Scale {
                 .map(|(i, c)| (i as f64, c))
                 .collect();
         }
+        if self.log && self.high - self.low < MIN_DECADES {
+            return self.log_ticks();
+        }
         let step = step(self.high - self.low, axis.whole || self.log);
         let first = (self.low / step).ceil();
         let count = ((self.high / step).floor() - first).max(0.0) as u32;
@@ -84,6 +87,28 @@ impl Scale {
             false => (place, marked(place, step)),
         };
         places.map(tick).collect()
+    }
+}
+
+/// A logarithmic axis with fewer decades is marked between them too.
+const MIN_DECADES: f64 = 2.0;
+
+impl Scale {
+    /// Marks of a logarithmic axis over few decades: 1, 2, 5 and so on, or equal steps where it has too few of these.
+    fn log_ticks(&self) -> Vec<(f64, String)> {
+        let within = |value: &f64| (self.low..=self.high).contains(&value.log10());
+        let decades = self.low.floor() as i32..=self.high.floor() as i32;
+        let round = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|m| (m, 10_f64.powi(decade))));
+        let round = round.map(|(m, ten)| (m * ten, ten)).filter(|(value, _)| within(value));
+        let round: Vec<(f64, f64)> = round.collect();
+        if round.len() > 2 {
+            return round.into_iter().map(|(value, ten)| (value, marked(value, ten))).collect();
+        }
+        let (low, high) = (10_f64.powf(self.low), 10_f64.powf(self.high));
+        let step = step(high - low, false);
+        let first = (low / step).ceil();
+        let values = (0..10).map(|place| (first + f64::from(place)) * step).filter(within);
+        values.map(|value| (value, marked(value, step))).collect()
     }
 }
 
@@ -131,6 +156,13 @@ mod tests {
         assert_eq!(ticks(&whole, &[0.0, 2.0]), ["0", "1", "2"]);
         let log = Axis { log: true, ..Axis::default() };
         assert_eq!(ticks(&log, &[0.02, 72_840.0]), ["0.01", "1", "100", "10,000"]);
+        assert_eq!(ticks(&log, &[234.0, 5_700.0]), ["200", "500", "1,000", "2,000", "5,000"]);
+        assert_eq!(ticks(&log, &[0.03, 0.4]), ["0.05", "0.1", "0.2"]);
+        assert_eq!(ticks(&log, &[600.0, 1_900.0]), ["1,000", "1,500", "2,000"]);
+        assert_eq!(
+            ticks(&log, &[1_010.0, 1_020.0]),
+            ["1,010", "1,015", "1,020"]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::Scale;
-use super::{Chart, DARK, Dash, Point, Series, Shape};
+use super::{Chart, DARK, Point, Series, Shape};
 use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
@@ -13,7 +13,6 @@ const MAX_LINES: usize = 4;
 const NAME_ROW: f64 = 16.0;
 /// Between a name and the axis, and at its other side.
 const NAME_GAP: f64 = 12.0;
-const COLOURS: usize = 8;
 /// The height of a row of categories, of each of several values in it, and of a row of the legend.
 const ROW: f64 = 26.0;
 const VALUE_ROW: f64 = 17.0;
@@ -162,15 +161,14 @@ impl Chart {
             if x + room > wide - 10.0 && x > 24.0 {
                 (x, y) = (24.0, y + LEGEND_ROW);
             }
-            let colour = series.colour % COLOURS;
-            match &series.shape {
-                Shape::Dots(_) => {
-                    svg.dot(&format!("f{colour}"), x + 12.0, y - 4.0, 4.5, &series.label);
-                }
-                shape => {
-                    let class = format!("line k{colour}{}", shape.dash());
-                    svg.line(&class, [x, y - 4.0, x + 24.0, y - 4.0]);
-                }
+            let (colour, at) = (series.colour, [x + 12.0, y - 4.0]);
+            let is_line = !matches!(series.shape, Shape::Dots(_));
+            if is_line {
+                let class = format!("line k{colour}{}", series.dash());
+                svg.line(&class, [x, y - 4.0, x + 24.0, y - 4.0]);
+            }
+            if !is_line || series.mark > 0 && series.has_points() {
+                svg.mark(&format!("f{colour}"), series.mark, at, &series.label);
             }
             svg.text("", "start", x + 30.0, y, &label);
             x += room;
@@ -201,22 +199,12 @@ fn lines(name: &str, room: f64) -> Vec<String> {
     lines
 }
 
-impl Shape {
-    fn dash(&self) -> &'static str {
-        match self {
-            Self::Line { dash: Dash::Dashed, .. } | Self::Level(_) | Self::Upright(_) => " dashed",
-            Self::Line { dash: Dash::Dotted, .. } => " dotted",
-            _ => "",
-        }
-    }
-}
-
 impl Series {
     fn draw(&self, svg: &mut Svg, frame: &Frame, x: Scale, y: Scale, across: bool) {
-        let colour = self.colour % COLOURS;
-        let (line, fill) = (format!("line k{colour}{}", self.shape.dash()), format!("f{colour}"));
+        let colour = self.colour;
+        let (line, fill) = (format!("line k{colour}{}", self.dash()), format!("f{colour}"));
         match &self.shape {
-            Shape::Line { points, dash } => {
+            Shape::Line { points, .. } => {
                 let ended = |end: fn((f64, f64)) -> f64| {
                     let points = points.iter();
                     points.filter_map(move |p| Some((x.at(p.x), y.at(end(p.ends?)))))
@@ -228,7 +216,7 @@ impl Series {
                 }
                 let path: Vec<(f64, f64)> = points.iter().map(|p| (x.at(p.x), y.at(p.y))).collect();
                 svg.path(&line, &path, false);
-                if *dash != Dash::Dotted {
+                if self.has_points() {
                     points.iter().for_each(|point| self.dot(svg, frame, point, across, x, y));
                 }
             }
@@ -276,7 +264,7 @@ impl Series {
             let _ = write!(title, " ({} to {})", shown(low), shown(high));
         }
         let (px, py) = (x.at(point.x), y.at(point.y));
-        svg.dot(&format!("f{}", self.colour % COLOURS), px, py, 4.5, &title);
+        svg.mark(&format!("f{}", self.colour), self.mark, [px, py], &title);
         if across {
             // The value beside the dot and its whiskers, on the side where there is room.
             let (low, high) = point.ends.unwrap_or((point.x, point.x));
@@ -295,7 +283,7 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Axis;
+    use super::super::{Axis, Dash};
     use super::*;
 
     #[test]
@@ -306,7 +294,8 @@ mod tests {
             y: Axis { categories: vec!["a\"b'".into()], ..Axis::default() },
             series: vec![Series {
                 label: "</svg>\u{202e}\u{0}".into(),
-                colour: 9,
+                colour: 6,
+                mark: 0,
                 shape: Shape::Dots(vec![point]),
             }],
             simulated: true,
@@ -335,6 +324,7 @@ mod tests {
             series: vec![Series {
                 label: "x".repeat(99),
                 colour: 0,
+                mark: 0,
                 shape: Shape::Dots(vec![point]),
             }],
             ..Chart::default()
@@ -375,10 +365,11 @@ mod tests {
     fn an_empty_chart_is_a_chart() {
         let shape = Shape::Line { points: Vec::new(), dash: Dash::Solid };
         let series = vec![
-            Series { label: String::new(), colour: 0, shape },
+            Series { label: String::new(), colour: 0, mark: 0, shape },
             Series {
                 label: String::new(),
                 colour: 1,
+                mark: 0,
                 shape: Shape::Steps { steps: Vec::new(), filled: true },
             },
         ];

@@ -2,10 +2,12 @@
 
 mod axis;
 mod draw;
+mod marks;
 
 use std::fmt::Write as _;
 
 pub(super) use self::axis::Axis;
+pub(super) use self::marks::REFERENCE;
 use super::stats::Interval;
 
 /// The style of charts, for pages and files. Colours are those of Okabe and Ito, which people who see colours
@@ -37,8 +39,10 @@ pub struct Chart {
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     pub(super) label: String,
-    /// Which of the colours; they repeat.
+    /// Which of the colours.
     pub(super) colour: usize,
+    /// Which of the marks: series of one colour have different ones.
+    pub(super) mark: usize,
     pub(super) shape: Shape,
 }
 
@@ -89,7 +93,7 @@ impl Point {
 
 impl Chart {
     pub(super) fn add(&mut self, label: String, colour: usize, shape: Shape) {
-        self.series.push(Series { label, colour, shape });
+        self.series.push(Series { label, colour, mark: 0, shape });
     }
 
     /// Adds a row with a name below those that are there. Its values stand one below the other. A legend names their
@@ -199,13 +203,5 @@ impl Svg {
             let _ = write!(self.0, "{}{x:.1} {y:.1}", if place == 0 { 'M' } else { 'L' });
         }
         self.0.push_str(if closed { "Z\"/>" } else { "\"/>" });
-    }
-
-    pub(super) fn dot(&mut self, class: &str, x: f64, y: f64, radius: f64, title: &str) {
-        let title = escape(title);
-        let _ = write!(
-            self.0,
-            r#"<circle class="dot {class}" cx="{x:.1}" cy="{y:.1}" r="{radius}"><title>{title}</title></circle>"#
-        );
     }
 }

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::json;
 
 pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
-use super::chart::{Axis, Chart, Dash, Point, Shape};
+use super::chart::{Axis, Chart, Dash, Point, REFERENCE as REFERENCE_COLOUR, Shape};
 use super::data::{QueryData, RunData};
 use super::stats::{Bootstrap, mean};
 use super::table::{Table, exact, shown};
@@ -62,7 +62,7 @@ impl Figure {
         ];
         let with = |text: String, (name, value): &(&str, String)| text.replace(name, value);
         let caption = values.iter().fold(caption.to_owned(), with);
-        Self { name, title, caption, chart, table }
+        Self { name, title, caption, chart: chart.map(Chart::distinguish), table }
     }
 }
 
@@ -107,9 +107,6 @@ impl<'a> Curve<'a> {
         }
     }
 }
-
-/// The colour of what is no run.
-const REFERENCE_COLOUR: usize = 7;
 
 /// The data of figures.
 pub(super) struct Context<'a> {
