@@ -145,7 +145,13 @@ pub(super) fn table<'a>(
 /// A table as text, the first column to the left.
 fn in_columns(table: &Table) -> String {
     let mut lines = vec![table.columns.iter().map(ToString::to_string).collect::<Vec<_>>()];
-    lines.extend(table.rows.iter().map(|row| row.iter().map(rounded).collect()));
+    let decimals: Vec<usize> = (0..table.columns.len())
+        .map(|column| decimals(table.rows.iter().filter_map(|row| row.get(column)?.as_f64())))
+        .collect();
+    let cells = |row: &Vec<Json>| {
+        row.iter().zip(&decimals).map(|(cell, decimals)| shown(cell, *decimals)).collect()
+    };
+    lines.extend(table.rows.iter().map(cells));
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -164,12 +170,51 @@ fn in_columns(table: &Table) -> String {
     text
 }
 
-/// A number with three digits behind the point, if it has any.
-fn rounded(cell: &Json) -> String {
-    match cell.as_f64().filter(|number| number.fract() != 0.0) {
-        Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
-        Some(number) => format!("{number:.3}").trim_end_matches('0').to_owned(),
+/// The decimals of the numbers of a column: as many as its numbers need, up to three, and none beside a number of 100
+/// or more.
+fn decimals(numbers: impl Iterator<Item = f64>) -> usize {
+    const MAX_DECIMALS: usize = 3;
+    let (mut needed, mut largest) = (0, 0.0_f64);
+    for number in numbers {
+        let text = format!("{number:.MAX_DECIMALS$}");
+        let zeros = text.len() - text.trim_end_matches('0').len();
+        needed = needed.max(MAX_DECIMALS.saturating_sub(zeros));
+        largest = largest.max(number.abs());
+    }
+    if largest >= 100.0 { 0 } else { needed }
+}
+
+fn shown(cell: &Json, decimals: usize) -> String {
+    match cell.as_f64() {
+        Some(number) => format!("{:.decimals$}", number + 0.0),
         None if cell.is_null() => "-".to_owned(),
         None => exact(cell),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_a_column_have_equal_decimals() {
+        let table = Table {
+            columns: vec!["mode", "N", "low", "temperature", "calls", "high"],
+            rows: vec![
+                vec![
+                    "tpo".into(),
+                    5.into(),
+                    3.999_96.into(),
+                    0.7.into(),
+                    1234.5.into(),
+                    4.0.into(),
+                ],
+                vec!["bon".into(), 15.into(), 5.206.into(), 1.0.into(), 7.25.into(), Json::Null],
+            ],
+        };
+        let text = "mode   N    low  temperature  calls  high\n\
+                    tpo    5  4.000          0.7   1234     4\n\
+                    bon   15  5.206          1.0      7     -\n";
+        assert_eq!(in_columns(&table), text);
     }
 }

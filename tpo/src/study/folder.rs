@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use textgrad_ops::util::fs;
+use textgrad_ops::util::{fs, json};
 
 use super::grid::{Grid, GridCell};
 use crate::error::Error;
 use crate::journal::{self, digest};
+use crate::report::exact;
 use crate::run::{RecordedRun, Run, RunConfig, Status, differences};
 
 const SETTINGS: &str = "study.json";
@@ -18,6 +19,8 @@ const TABLE: &str = "study.csv";
 const GRADES: &str = "grades.jsonl";
 /// The version of the format that is written.
 const SCHEMA: u32 = 1;
+/// How many missing cells an error names.
+const MAX_NAMED: usize = 3;
 /// Where a run's settings hold what the grid varies, or what follows from it.
 const VARIED: [&str; 10] = [
     "/search/mode",
@@ -107,8 +110,13 @@ impl StudyFolder {
         }
         let mut lacking = then.cells.clone();
         lacking.retain(|name| !now.cells.contains(name));
-        if !lacking.is_empty() {
-            differ.push(format!("the grid had {}, and does not now", lacking.join(", ")));
+        if let Some(named) = lacking.get(..lacking.len().min(MAX_NAMED)).filter(|n| !n.is_empty()) {
+            differ.extend(then.lost_values(&now));
+            let more = match lacking.len() - named.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            differ.push(format!("the grid had {}{more}, and does not now", named.join(", ")));
         }
         if !differ.is_empty() {
             return Err(Error::RunDiffers { path: path.to_owned(), differences: differ });
@@ -231,6 +239,27 @@ impl Settings {
             cells: grid.cells()?.iter().map(GridCell::name).collect(),
             shared,
         })
+    }
+
+    /// The axes of the grid that had values which they do not have now, each as `axis: then, now`.
+    fn lost_values(&self, now: &Self) -> Vec<String> {
+        let [then, now] =
+            [self, now].map(|one| serde_json::to_value(&one.grid).unwrap_or_default());
+        let lost = json::differences(&then, &now).into_iter().filter(|found| {
+            match (found.then.as_array(), found.now.as_array()) {
+                (Some(then), Some(now)) => then.iter().any(|value| !now.contains(value)),
+                _ => true,
+            }
+        });
+        let values = |value: &Json| match value {
+            Json::Array(values) => values.iter().map(exact).collect::<Vec<_>>().join(","),
+            Json::Null => "none".to_owned(),
+            other => exact(other),
+        };
+        lost.map(|found| {
+            format!("{}: {} then, {} now", found.path, values(found.then), values(found.now))
+        })
+        .collect()
     }
 
     fn read(folder: &Path) -> Result<Self, Error> {

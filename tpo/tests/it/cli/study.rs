@@ -261,6 +261,7 @@ fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
         .refused(&["out holds a run already", "--resume"]);
     for (more, words) in [
         (&["--iterations", "2"][..], "the grid had tpo-d1-n5-t0.7-s1"),
+        (&["--iterations", "1", "--temperature", "0.2"], "temperatures: 0.7 then, 0.2 now"),
         (&["--iterations", "1", "--sim-skill", "0.5"], "policy"),
         (&["--iterations", "1", "--limit", "1"], "the queries"),
         (&["--iterations", "1", "--top-p", "0.5"], "top_p"),
@@ -273,6 +274,15 @@ fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
         assert_eq!(read(folder.path().join("out/study.json")), settings);
     }
     let grown = with(&["--modes", "tpo,bon", "--iterations", "1,2", "--resume"]).with_code(0);
+    let other =
+        ["--modes", "tpo,bon,revision", "--iterations", "1,2", "--samples", "3", "--resume"];
+    let refused = with(&other);
+    assert!(
+        refused.err.contains("samples: 5 then, 3 now"),
+        "only the axis that lost one: {refused:?}"
+    );
+    let named = "the grid had tpo-d2-n5-t0.7-s1, tpo-d1-n5-t0.7-s1, bon-n5-t0.7-s1 and 2 more";
+    assert!(refused.err.contains(named) && !refused.err.contains("modes:"), "{refused:?}");
     assert_eq!(grown.err.matches(" is finished").count(), 1, "{}", grown.err);
     assert_eq!(results(&folder.path().join("out")).len(), 6);
     assert!(grown.out.contains("study (SIMULATION)"), "{}", grown.out);
