@@ -94,7 +94,7 @@ impl Headroom {
         let best = sizes(samples).into_iter().filter_map(|size| {
             let best = |query: &SampleScores| expected_max(&query.scores, size);
             let reward = bootstrap.mean(&each(&best))?;
-            let gain = each(&|query| Some(best(query)? - mean(&query.scores)?));
+            let gain = each(&|query| Some(above_mean(best(query)?, &query.scores)?));
             Some(BestOf { samples: size, reward, gain: bootstrap.mean(&gain)? })
         });
         let best: Vec<BestOf> = best.collect();
@@ -185,12 +185,20 @@ impl Noise {
             noise.push(deviation(&differences)?.powi(2) / 2.0);
             variance.push((deviation(scores)?.powi(2) + deviation(again)?.powi(2)) / 2.0);
             let (_, preferred) = pairs().rev().max_by(|a, b| a.0.total_cmp(b.0))?;
-            gains.push(preferred - mean(again)?);
+            gains.push(above_mean(*preferred, again)?);
         }
         let (noise, variance) = (mean(&noise)?, mean(&variance)?);
         let share = if variance > 0.0 { (noise / variance).min(1.0) } else { 0.0 };
         Some(Self { deviation: noise.sqrt(), share, gain: bootstrap.mean(&gains)? })
     }
+}
+
+/// How far a value is above the mean of scores: 0 where the difference is within the rounding of the two.
+fn above_mean(value: f64, scores: &[f64]) -> Option<f64> {
+    let largest = scores.iter().fold(value.abs(), |largest, score| largest.max(score.abs()));
+    let rounding = largest * f64::EPSILON * scores.len() as f64;
+    let difference = value - mean(scores)?;
+    Some(if difference.abs() <= rounding { 0.0 } else { difference })
 }
 
 fn highest(scores: &[f64]) -> Option<f64> {
@@ -246,6 +254,18 @@ mod tests {
         // 4 by the second scoring, above 2.5.
         close(noise.gain.mean, 1.5 / 2.0);
         assert!(Headroom::of(&queries[2..], &Bootstrap::default()).is_none());
+    }
+
+    #[test]
+    fn what_gains_nothing_gains_exactly_nothing() {
+        let scores = [[0.1, 0.7, 0.3], [4.1, 4.1, 4.1], [1e6 + 0.1, 0.2, 0.3]];
+        let queries = scores.map(|scores| query(&scores, &[0.1, 0.1, 0.1]));
+        let none = Interval { mean: 0.0, low: 0.0, high: 0.0 };
+        for query in queries {
+            let found = Headroom::of(&[query], &Bootstrap::default()).unwrap();
+            assert_eq!(found.best[0].gain, none, "one sample is the mean");
+            assert_eq!(found.noise.unwrap().gain, none, "all are equal");
+        }
     }
 
     #[test]

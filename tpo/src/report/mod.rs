@@ -215,6 +215,9 @@ impl Report {
     /// # Errors
     /// [`Error::Io`] if that cannot be done.
     pub fn write_html(&self, file: &Path) -> Result<(), Error> {
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot be created"))?;
+        }
         write(file, &self.to_html()?)
     }
 }

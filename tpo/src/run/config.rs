@@ -176,10 +176,16 @@ pub struct SettingDifference {
 
 impl SettingDifference {
     /// The settings that differ between two runs. The version of this crate and the file of the queries are none, and
-    /// `search.sampling.n` is that of `search.samples`.
+    /// `search.sampling.n` is that of `search.samples`. A mode without iterations has 0.
     #[must_use]
     pub fn all(a: &RunConfig, b: &RunConfig) -> Vec<Self> {
-        let [a, b] = [a, b].map(|config| serde_json::to_value(config).unwrap_or_default());
+        let [a, b] = [a, b].map(|config| {
+            let mut settings = serde_json::to_value(config).unwrap_or_default();
+            if let Some(iterations) = settings.pointer_mut("/search/iterations") {
+                *iterations = config.search.depth().into();
+            }
+            settings
+        });
         let differences = json::differences(&a, &b).into_iter();
         let settings = differences.filter(|found| !is_derived(&found.path));
         settings

@@ -214,6 +214,9 @@ pub struct RecordedRun {
 /// Fields of a record that may hold the user's id of it, in this order.
 const ID_FIELDS: [&str; 4] = ["id", "uid", "question_id", "unique_id"];
 
+/// How many queries of one id an error names.
+const MAX_NAMED: usize = 10;
+
 /// The runs in a folder.
 fn runs(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -292,12 +295,13 @@ impl RecordedRun {
         self.results()?.map(|record| Ok(record?.query)).collect()
     }
 
-    /// The index of the first query with an id of the user: a text or number in the field `id` of its record, or else
-    /// in `uid`, `question_id` or `unique_id`. `None` if no result has it. It blocks.
+    /// The index of the query with an id of the user: a text or number in the field `id` of its record, or else in
+    /// `uid`, `question_id` or `unique_id`. `None` if no result has it. It blocks.
     ///
     /// # Errors
-    /// Those of [`results`](Self::results) and of its items.
+    /// [`Error::Input`] if several queries have it, and those of [`results`](Self::results) and of its items.
     pub fn index_of(&self, id: &str) -> Result<Option<usize>, Error> {
+        let mut found = Vec::new();
         for record in self.results()? {
             let record = record?;
             let own = ID_FIELDS.iter().find_map(|name| record.fields.get(*name));
@@ -307,10 +311,24 @@ impl RecordedRun {
                 _ => false,
             };
             if is_same {
-                return Ok(Some(record.index));
+                found.push(record.index);
             }
         }
-        Ok(None)
+        match found.as_slice() {
+            [] => Ok(None),
+            [index] => Ok(Some(*index)),
+            several => {
+                let named: Vec<String> =
+                    several.iter().take(MAX_NAMED).map(usize::to_string).collect();
+                let more = if several.len() > MAX_NAMED { ", ..." } else { "" };
+                let named = named.join(", ");
+                let reason = format!(
+                    "expected an id of one query, got {id:?}, which {} have; name one by its index: {named}{more}",
+                    several.len()
+                );
+                Err(Error::Input { source_name: self.path.display().to_string(), reason })
+            }
+        }
     }
 
     /// What came of one query.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Ended, Running, folder, program, queries, read, run};
 
@@ -50,8 +50,10 @@ fn runs_are_reported_compared_verified_and_drawn() {
     ask(folder, smaller).with_code(0);
     let ratio = pflops("report/cost.csv") / pflops("small/cost.csv");
     assert!((ratio - 10.0).abs() < 1e-9, "{ratio}");
-    ask(folder, ["report", "tpo", "--out", "page.html"]).with_code(0);
-    assert!(read(folder.join("page.html")).contains("<!doctype html>"));
+    for page in ["page.html", "new directory/page.html"] {
+        ask(folder, ["report", "tpo", "--out", page]).with_code(0);
+        assert!(read(folder.join(page)).contains("<!doctype html>"));
+    }
 
     let compared = ask(folder, ["compare", "tpo", "bon", "--json"]).with_code(0);
     let compared: Value = serde_json::from_str(&compared.out).unwrap();
@@ -69,6 +71,8 @@ fn runs_are_reported_compared_verified_and_drawn() {
     for name in ["search.mode", "search.samples"] {
         assert!(names.contains(&name), "{names:?}");
     }
+    let depth = settings.iter().find(|found| found["setting"] == "search.iterations").unwrap();
+    assert_eq!((&depth["a"], &depth["b"]), (&json!(2), &json!(0)), "best-of-N has no iterations");
     let told = ask(folder, ["compare", "tpo", "bon"]).with_code(0);
     for words in ["settings that differ", "search.samples", "at an equal number of answers:"] {
         assert!(told.out.contains(words), "{words}: {}", told.out);
@@ -101,7 +105,8 @@ fn a_graph_is_found_by_the_id_of_its_query() {
     let folder = folder();
     let folder = folder.path();
     let data = "{\"id\": \"u-1\", \"prompt\": \"Why?\"}\n{\"id\": 17, \"prompt\": \"How so?\"}\n\
-                {\"uid\": \"0\", \"prompt\": \"Who?\"}\n";
+                {\"uid\": \"0\", \"prompt\": \"Who?\"}\n{\"id\": \"u-3\", \"prompt\": \"Where?\"}\n\
+                {\"id\": \"u-3\", \"prompt\": \"When?\"}\n";
     std::fs::write(folder.join("ids.jsonl"), data).unwrap();
     run(folder, &["--data", "ids.jsonl", "--out", "ids"]).with_code(0);
     for (named, text) in [("u-1", "Why?"), ("17", "How so?"), ("1", "How so?"), ("0", "Why?")] {
@@ -109,7 +114,8 @@ fn a_graph_is_found_by_the_id_of_its_query() {
         assert!(drawn.out.contains(text), "{named}: {}", drawn.out);
     }
     ask(folder, ["graph", "ids", "u-2"])
-        .refused(&["from 0 to 2, or its id, got \"u-2\"", "no result"]);
+        .refused(&["from 0 to 4, or its id, got \"u-2\"", "no result"]);
+    ask(folder, ["graph", "ids", "u-3"]).refused(&["\"u-3\", which 2 have", "index: 3, 4"]);
     ask(folder, ["graph", "ids", "18"]).refused(&["no result for query 18"]);
 }
 
