@@ -63,12 +63,14 @@ pub struct ReportConfig {
     pub max_bytes: usize,
     /// The field of the data by whose values gains are shown too. None.
     pub slice: Option<String>,
+    /// What the runs are together, such as the name of a study, for the title of the page. Default: their names.
+    pub title: Option<String>,
 }
 
 impl Default for ReportConfig {
     fn default() -> Self {
         let (bootstrap, cost) = (Bootstrap::default(), Cost::default());
-        Self { bootstrap, cost, max_bytes: 9_000_000, slice: None }
+        Self { bootstrap, cost, max_bytes: 9_000_000, slice: None, title: None }
     }
 }
 
@@ -90,6 +92,7 @@ pub struct Report {
     figures: Vec<Figure>,
     details: Vec<Details>,
     warnings: Vec<String>,
+    title: Option<String>,
 }
 
 impl Report {
@@ -135,7 +138,7 @@ impl Report {
             figure::Context { runs: &read, bootstrap: config.bootstrap, cost: config.cost };
         let figures = figure::all(&context);
         let warnings = warnings(&read);
-        Ok(Self { runs: read, figures, details, warnings })
+        Ok(Self { runs: read, figures, details, warnings, title: config.title.clone() })
     }
 
     /// Whether any of the runs is simulated: then the figures say nothing about real models.
@@ -226,8 +229,11 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(Error::io(path, "cannot be written"))
 }
 
-/// The names of the runs, as many as a title holds.
+/// What the runs are together, or the names of as many of them as a title holds.
 fn shown_runs(report: &Report) -> String {
+    if let Some(title) = &report.title {
+        return title.clone();
+    }
     const MAX_NAMES: usize = 4;
     let names: Vec<&str> = report.runs.iter().map(|run| run.name.as_str()).collect();
     match names.get(..MAX_NAMES) {

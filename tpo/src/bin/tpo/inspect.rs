@@ -325,6 +325,19 @@ pub(crate) fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     Ok(folders)
 }
 
+/// The names of the studies, if all that is named are studies.
+fn studies(named: &[PathBuf]) -> Result<Option<String>, Error> {
+    let mut names = Vec::new();
+    for path in named {
+        if StudyFolder::open(path)?.is_none() {
+            return Ok(None);
+        }
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    Ok(Some(names.join(", ")))
+}
+
 pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
     let runs: Result<Vec<RecordedRun>, Error> =
         folders(&args.runs)?.into_iter().map(RecordedRun::open).collect();
@@ -333,6 +346,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
         cost: args.figures.cost(),
         max_bytes: (args.max_mb * 1e6) as usize,
         slice: args.by.clone(),
+        title: studies(&args.runs)?,
     };
     let report = Report::read(&runs?, &config)?;
     let first = args.runs.first().map_or(Path::new("."), PathBuf::as_path);

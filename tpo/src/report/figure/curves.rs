@@ -1,4 +1,4 @@
-//! Figures of reward by iteration, and by depth and width.
+//! Figures of reward by iteration, and by width.
 
 use std::collections::{BTreeMap, BTreeSet};
 

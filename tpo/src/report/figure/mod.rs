@@ -115,18 +115,28 @@ pub(super) struct Context<'a> {
     pub(super) cost: Cost,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// What is drawn of the runs. Tables have each run.
-    fn curves(&self) -> Vec<Curve<'_>> {
+    fn curves(&self) -> Vec<Curve<'a>> {
         let groups = match self.runs.len() {
             ..=MAX_CURVES => self.runs.iter().map(|run| vec![run]).enumerate().collect(),
             _ => alike(self.runs.iter(), &[]),
         };
-        let curve = |(colour, (_, runs)): (usize, (usize, Vec<_>))| {
-            let name = runs.first().map(|run: &&RunData| run.name.as_str()).unwrap_or_default();
-            let label = match runs.len() {
-                1 => name.to_owned(),
-                seeds => format!("{name} ({seeds} seeds)"),
+        let short = |runs: &[&RunData]| runs.first().map(|run| named_by_setting(run));
+        let shorts: Vec<Option<String>> = groups.iter().map(|(_, runs)| short(runs)).collect();
+        let curve = |(colour, (_, runs)): (usize, (usize, Vec<&'a RunData>))| {
+            let first = runs.first();
+            let own = shorts.get(colour).cloned().flatten();
+            // Curves that differ in other settings too are named by their folders.
+            let own = own.filter(|own| {
+                shorts.iter().flatten().filter(|short| *short == own).count() == 1
+            });
+            let label = match (runs.len(), first) {
+                (_, None) => String::new(),
+                (1, Some(run)) => run.name.clone(),
+                (seeds, Some(run)) => {
+                    format!("{} ({seeds} seeds)", own.unwrap_or_else(|| without_seed(run)))
+                }
             };
             Curve { label, colour, runs }
         };
@@ -222,6 +232,17 @@ fn alike<'a>(
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|(place, _)| *place);
     groups
+}
+
+/// The mode and the setting of a run, as `tpo D2-N5`.
+fn named_by_setting(run: &RunData) -> String {
+    format!("{} {}", run.config.search.mode, setting(run))
+}
+
+/// The name of a run without its seed at the end, where it has that.
+fn without_seed(run: &RunData) -> String {
+    let end = format!("-s{}", run.config.search.seed);
+    run.name.strip_suffix(&end).unwrap_or(&run.name).to_owned()
 }
 
 /// The setting of a run as it is named beside a point.

@@ -33,10 +33,31 @@ async fn seeds_of_many_runs_are_one_curve() {
     for name in ["reward-by-budget", "scores", "depth", "stability", "win-rates", "cost"] {
         let (svg, _) = drawn(&runs, name);
         let shown =
-            if name == "depth" { "tpo-n2-s1 (3 seeds)" } else { "revision-n2-s1 (3 seeds)" };
+            if name == "depth" { "tpo D1-N2 (3 seeds)" } else { "revision D1-N2 (3 seeds)" };
         assert!(svg.contains(shown), "{name}: {svg}");
         assert!(!svg.contains("-s2"), "{name}: {svg}");
     }
+}
+
+/// Curves that differ in more than mode and size are named by their folders, without the seed.
+#[tokio::test]
+async fn curves_of_equal_size_keep_their_names_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for pairs in [Pairs::BestWorst, Pairs::Newest] {
+        for seed in 1..=4 {
+            let path = folder.path().join(format!("{pairs}-s{seed}"));
+            let config = TpoConfig { pairs, samples: 2, iterations: 1, ..TpoConfig::default() };
+            runs.push(run(&path, search(Mode::Tpo, 7).config(config).seed(seed), &QUERIES[..1]).await);
+        }
+    }
+    let config = ReportConfig { title: Some("my study".to_owned()), ..ReportConfig::default() };
+    let report = Report::read(&runs, &config).unwrap();
+    let svg = figure(&report, "reward-by-iteration").chart.as_ref().unwrap().to_svg("both");
+    for name in ["best-worst (4 seeds)", "newest (4 seeds)"] {
+        assert!(svg.contains(name), "{name}: {svg}");
+    }
+    assert!(report.to_html().unwrap().contains("<title>TPO report: my study"));
 }
 
 /// A report of a dozen different runs: no chart is much taller than it is wide, and the first gains are large.
