@@ -4,11 +4,11 @@ const CLASSES = {
   parameter: { name: "parameter", light: ["#dbeafe", "#2563eb"], dark: ["#1c3658", "#6aa9ff"] },
   input: { name: "input, constant", light: ["#eef2f6", "#64748b"], dark: ["#212b3a", "#93a1b5"] },
   value: { name: "value", light: ["#ffffff", "#708096"], dark: ["#161d2a", "#8494ab"] },
-  output: { name: "output", light: ["#dcfce7", "#15803d"], dark: ["#12352a", "#4ade80"] },
+  output: { name: "not used further", light: ["#e0e7ff", "#4f46e5"], dark: ["#23264d", "#a5b4fc"] },
   loss: { name: "loss, score", light: ["#ffedd5", "#c2570c"], dark: ["#43280f", "#fb9a4b"] },
   feedback: { name: "feedback", light: ["#fee2e2", "#c81e1e"], dark: ["#461b1e", "#f98080"] },
   update: { name: "update", light: ["#f3e8ff", "#8b2bd8"], dark: ["#33204d", "#c692fb"] },
-  model: { name: "model call", light: ["#ccfbf1", "#0f766e"], dark: ["#0f3a38", "#2dd4bf"] },
+  model: { name: "forward call", light: ["#ccfbf1", "#0f766e"], dark: ["#0f3a38", "#2dd4bf"] },
   function: { name: "function call", light: ["#e5e7eb", "#4b5563"], dark: ["#2b3240", "#a3adba"] },
 };
 const UNKNOWN = { name: "other", light: ["#ffffff", "#708096"], dark: ["#161d2a", "#8494ab"] };

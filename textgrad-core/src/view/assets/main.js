@@ -22,15 +22,15 @@ function openTab(name) {
 }
 
 function legend() {
-  const counts = new Map();
-  // The calls of a class are counted where it has no texts.
+  const counts = new Map(), units = new Map();
+  // A class counts its texts, or its calls where it has no texts: each count says which.
   for (const kind of ["variable", "call"]) {
     const own = graph.nodes.filter((node) => node.kind === kind), known = new Set(counts.keys());
-    for (const node of own) if (!known.has(node.class)) counts.set(node.class, (counts.get(node.class) ?? 0) + 1);
+    for (const node of own) if (!known.has(node.class)) { counts.set(node.class, (counts.get(node.class) ?? 0) + 1); units.set(node.class, kind === "call" ? "call" : "text"); }
   }
   $("legend").replaceChildren(...Object.entries(CLASSES).filter(([key]) => counts.has(key)).map(([key, { name }]) => {
     const button = el("button", { type: "button", "aria-pressed": String(!hidden.has(key)), title: "Show or hide" },
-      dot({ class: key, kind: key === "model" || key === "function" ? "call" : "variable" }), `${name} ${counts.get(key)}`);
+      dot({ class: key, kind: key === "model" || key === "function" ? "call" : "variable" }), `${name}: ${plural(counts.get(key), units.get(key))}`);
     button.addEventListener("click", () => {
       if (!hidden.delete(key)) hidden.add(key);
       button.setAttribute("aria-pressed", String(!hidden.has(key)));

@@ -150,8 +150,9 @@ function scored() {
 
 function overview() {
   const count = (kind) => graph.nodes.filter((node) => node.kind === kind).length;
+  const asked = graph.nodes.filter((node) => node.kind === "call" && node.request).length;
   panel.replaceChildren(fill(el("h2", {}), graph.name),
-    el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")}, ${plural(feedbackTexts(), "feedback text")}`),
+    el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")} (${asked} of models), ${plural(feedbackTexts(), "feedback text")}`),
     el("p", {}, "Click a node, or go along the edges with the arrow keys. Drag to move, turn the wheel to zoom."),
     el("p", { class: "soft narrow" }, drawnSigns()), ...scored());
   $("signs").textContent = drawnSigns();
