@@ -167,7 +167,7 @@ async fn main() -> Result<(), Failure> {
         let outcome = run(&method, (&engine, &reward), &arguments).await?;
         let Outcome { iterations, requests, words, best } = &outcome;
         let ahead = first.as_ref().map_or(String::new(), |first| {
-            format!("; ahead of separate: {}", interval(&differences(best, &first.best)))
+            format!("; difference from separate: {}", interval(&differences(best, &first.best)))
         });
         println!(
             "{name:<9} {iterations:>10.1} {requests:>8.1} {words:>3.0} words  {}{ahead}",

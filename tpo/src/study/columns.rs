@@ -15,8 +15,8 @@ pub(super) const COLUMNS: [(&str, Shown); 35] = [
     ("mode", |row| row.mode.as_str().into()),
     ("pairs", |row| row.pairs.to_string().into()),
     ("edits", |row| row.edits.into()),
-    ("D", |row| if row.left.is_some() { Json::Null } else { row.iterations.into() }),
-    ("made", |row| row.made.into()),
+    ("D", |row| if row.budget_left.is_some() { Json::Null } else { row.iterations.into() }),
+    ("mean_iterations", |row| row.mean_iterations.into()),
     ("N", |row| u64::from(row.samples).into()),
     ("temperature", |row| row.temperature.into()),
     ("seeds", |row| row.seeds.into()),
@@ -33,19 +33,19 @@ pub(super) const COLUMNS: [(&str, Shown); 35] = [
     ("prompt_tokens", |row| row.prompt_tokens.into()),
     ("completion_tokens", |row| row.completion_tokens.into()),
     ("scored", |row| row.scored.into()),
-    ("left", |row| row.left.into()),
-    ("ahead", |row| row.ahead.as_ref().map(|ahead| ahead.mean).into()),
-    ("ahead_low", |row| row.ahead.as_ref().map(|ahead| ahead.low).into()),
-    ("ahead_high", |row| row.ahead.as_ref().map(|ahead| ahead.high).into()),
-    ("ahead_of_bon", |row| row.ahead_of_bon.map(|ahead| ahead.mean).into()),
-    ("ahead_of_bon_low", |row| row.ahead_of_bon.map(|ahead| ahead.low).into()),
-    ("ahead_of_bon_high", |row| row.ahead_of_bon.map(|ahead| ahead.high).into()),
+    ("budget_left", |row| row.budget_left.into()),
+    ("difference", |row| row.difference.map(|found| found.mean).into()),
+    ("difference_low", |row| row.difference.map(|found| found.low).into()),
+    ("difference_high", |row| row.difference.map(|found| found.high).into()),
+    ("difference_from_bon", |row| row.difference_from_bon.map(|found| found.mean).into()),
+    ("difference_from_bon_low", |row| row.difference_from_bon.map(|found| found.low).into()),
+    ("difference_from_bon_high", |row| row.difference_from_bon.map(|found| found.high).into()),
     ("held_out", |row| row.held_out.map(|grade| grade.mean).into()),
     ("held_out_low", |row| row.held_out.map(|grade| grade.low).into()),
     ("held_out_high", |row| row.held_out.map(|grade| grade.high).into()),
-    ("held_out_ahead", |row| row.held_out_ahead.map(|ahead| ahead.mean).into()),
-    ("held_out_ahead_low", |row| row.held_out_ahead.map(|ahead| ahead.low).into()),
-    ("held_out_ahead_high", |row| row.held_out_ahead.map(|ahead| ahead.high).into()),
+    ("held_out_difference", |row| row.held_out_difference.map(|found| found.mean).into()),
+    ("held_out_difference_low", |row| row.held_out_difference.map(|found| found.low).into()),
+    ("held_out_difference_high", |row| row.held_out_difference.map(|found| found.high).into()),
 ];
 
 /// A paired difference of a row.
@@ -68,7 +68,7 @@ impl StudyTable {
         };
         let mut shown = match has_budget {
             true => format!(
-                "each search up to {}; made: iterations, left: part of it unspent\n\n",
+                "each search up to {}; budget_left: the part of it that was not spent\n\n",
                 self.equal
             ),
             false => String::new(),
@@ -82,12 +82,15 @@ impl StudyTable {
                 "\nspread of rewards; newest: mean score of the answers of the last iteration,\n\
                  spread: their standard deviation per search, seed_spread: that of a query's\n\
                  best score over the seeds\n",
-                &["searches", "newest", "spread", "seed_spread"],
+                match has_budget {
+                    true => &["searches", "newest", "spread", "seed_spread", "mean_iterations"],
+                    false => &["searches", "newest", "spread", "seed_spread"],
+                },
             ),
             (
                 "\nper query; calls: requests to models, scored: answers that were scored\n",
                 match has_budget {
-                    true => &["made", "calls", "prompt_tokens", "completion_tokens", "left"],
+                    true => &["calls", "prompt_tokens", "completion_tokens", "budget_left"],
                     false => &["calls", "prompt_tokens", "completion_tokens", "scored"],
                 },
             ),
@@ -101,29 +104,36 @@ impl StudyTable {
             if !paired.is_empty() {
                 let wanted = |column: &str| columns.contains(&column) || setting(column);
                 shown.push_str(&format!("\n{title}\n"));
-                shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
+                let mut table = table(paired.into_iter(), wanted);
+                // The title says what they are of.
+                for (name, column) in table.columns.iter_mut().rev().zip(["high", "low"]) {
+                    *name = column;
+                }
+                shown.push_str(&in_columns(&table));
             }
         };
         let of_bon = if has_budget { Mode::Resample } else { Mode::Bon };
         if let Some(against) = self.against.as_ref().filter(|against| **against != of_bon.as_str())
         {
-            let columns = ["ahead", "ahead_low", "ahead_high"];
-            let title = format!("reward ahead of {against}, paired by query and seed");
-            part(title, columns, |row| row.ahead);
+            let columns = ["difference", "difference_low", "difference_high"];
+            let title = format!("paired difference in reward from {against}");
+            part(title, columns, |row| row.difference);
         }
         let title = match has_budget {
             true => "best-of-N (resample) at equal budget",
             false => "best-of-N at N(1 + D) answers",
         };
-        let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
-        let title = format!("reward ahead of {title}, paired by query and seed");
-        part(title, columns, |row| row.ahead_of_bon);
+        let columns =
+            ["difference_from_bon", "difference_from_bon_low", "difference_from_bon_high"];
+        let title = format!("paired difference in reward from {title}");
+        part(title, columns, |row| row.difference_from_bon);
         let title = "mean grade of the returned answers by the held-out reward model".to_owned();
         part(title, ["held_out", "held_out_low", "held_out_high"], |row| row.held_out);
         if let Some(against) = &self.against {
-            let columns = ["held_out_ahead", "held_out_ahead_low", "held_out_ahead_high"];
-            let title = format!("held-out grade ahead of {against}, paired by query and seed");
-            part(title, columns, |row| row.held_out_ahead);
+            let columns =
+                ["held_out_difference", "held_out_difference_low", "held_out_difference_high"];
+            let title = format!("paired difference in held-out grade from {against}");
+            part(title, columns, |row| row.held_out_difference);
         }
         shown
     }

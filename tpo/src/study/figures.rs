@@ -69,10 +69,10 @@ pub struct StudyRow {
     /// Searches that failed.
     pub failed: usize,
     /// Iterations that were made, per query.
-    pub made: f64,
+    pub mean_iterations: f64,
     /// The part of the scarcest bound of an equal budget that was left, per query: 0.1 is a tenth of it, below 0 is
     /// what was spent beyond it. None without one.
-    pub left: Option<f64>,
+    pub budget_left: Option<f64>,
     /// Answers drawn and kept per query.
     pub answers: f64,
     /// The mean of the best scores, with its interval over seeds and queries; none if all failed.
@@ -80,14 +80,14 @@ pub struct StudyRow {
     /// How far the best scores are above those of the study's first mode at equal D, N and temperature (of
     /// best-of-N at an equal number of answers), query by query and seed by seed, with the interval over both; none
     /// for that mode itself, and if there is nothing to pair.
-    pub ahead: Option<Interval>,
+    pub difference: Option<Interval>,
     /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), or up to the
-    /// same budget, paired as [`ahead`](Self::ahead); none for best-of-N itself, and if the study lacks it.
-    pub ahead_of_bon: Option<Interval>,
+    /// same budget, paired as [`difference`](Self::difference); none for best-of-N itself, and if the study lacks it.
+    pub difference_from_bon: Option<Interval>,
     /// The mean held-out grade of the returned answers, as [`reward`](Self::reward); none if nothing was graded.
     pub held_out: Option<Interval>,
-    /// How far the held-out grades are above those of the study's first mode, as [`ahead`](Self::ahead).
-    pub held_out_ahead: Option<Interval>,
+    /// How far the held-out grades are above those of the study's first mode, as [`difference`](Self::difference).
+    pub held_out_difference: Option<Interval>,
     /// The mean score of the newest answers of a search: those of its last iteration, better or not.
     pub newest: Option<f64>,
     /// The mean standard deviation of the scores of the newest answers of a search.
@@ -141,27 +141,27 @@ impl StudyTable {
             let same: Vec<&(GridCell, CellFigures)> =
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
-            let ahead_of = |against: Option<GridCell>,
-                            number: fn(&CellFigures) -> &[Option<f64>]| {
-                let pairs = same.iter().filter_map(|(cell, figures)| {
-                    let against = match against {
-                        Some(GridCell { mode, pairs, edits, .. }) if mode != Mode::Bon => {
-                            GridCell { mode, pairs, edits, ..*cell }
-                        }
-                        _ => cell.best_of_n(),
-                    };
-                    let other = cells.iter().find(|(other, _)| *other == against);
-                    let (_, other) = other.filter(|_| against.method() != cell.method())?;
-                    Some(differences(number(figures), number(other)))
-                });
-                let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
-                bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
-            };
+            let difference =
+                |against: Option<GridCell>, number: fn(&CellFigures) -> &[Option<f64>]| {
+                    let pairs = same.iter().filter_map(|(cell, figures)| {
+                        let against = match against {
+                            Some(GridCell { mode, pairs, edits, .. }) if mode != Mode::Bon => {
+                                GridCell { mode, pairs, edits, ..*cell }
+                            }
+                            _ => cell.best_of_n(),
+                        };
+                        let other = cells.iter().find(|(other, _)| *other == against);
+                        let (_, other) = other.filter(|_| against.method() != cell.method())?;
+                        Some(differences(number(figures), number(other)))
+                    });
+                    let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
+                    bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
+                };
             let best: fn(&CellFigures) -> &[Option<f64>] = |figures| &figures.best;
             rows.push(StudyRow {
-                ahead: ahead_of(against, best),
-                ahead_of_bon: ahead_of(None, best),
-                held_out_ahead: ahead_of(against, |figures| &figures.held_out),
+                difference: difference(against, best),
+                difference_from_bon: difference(None, best),
+                held_out_difference: difference(against, |figures| &figures.held_out),
                 ..row(cell, &figures, bootstrap)
             });
         }
@@ -225,14 +225,14 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         seeds: seeds.len(),
         searches,
         failed: all - searches,
-        made: each(|query| Some(query.scores.len().saturating_sub(1) as f64)),
-        left: means(|query| query.budget_left),
+        mean_iterations: each(|query| Some(query.scores.len().saturating_sub(1) as f64)),
+        budget_left: means(|query| query.budget_left),
         answers: each(|query| Some(query.answers() as f64)),
         reward: bootstrap.crossed(&best),
-        ahead: None,
-        ahead_of_bon: None,
+        difference: None,
+        difference_from_bon: None,
         held_out: bootstrap.crossed(&held_out),
-        held_out_ahead: None,
+        held_out_difference: None,
         newest: means(|query| mean(query.newest())),
         spread: means(|query| deviation(query.newest())),
         seed_spread: mean(&over_seeds),
@@ -277,23 +277,25 @@ mod tests {
             (GridCell { samples: 9, ..cell(Mode::Revision, 1) }, figures([Some(0.0); 3])),
         ];
         let table = StudyTable::new(false, &cells, &Bootstrap::default());
-        let ahead = table.row(Mode::Revision, 2, 5).and_then(|row| row.ahead).expect("pairs");
-        assert_eq!((ahead.low, ahead.mean, ahead.high), (-0.5, -0.5, -0.5));
+        let found = table.row(Mode::Revision, 2, 5).and_then(|row| row.difference).expect("pairs");
+        assert_eq!((found.low, found.mean, found.high), (-0.5, -0.5, -0.5));
         assert_eq!(table.against.as_deref(), Some("tpo"));
-        assert_eq!(table.row(Mode::Tpo, 2, 5).map(|row| row.ahead), Some(None));
-        let alone = table.row(Mode::Revision, 2, 9).map(|row| row.ahead);
+        assert_eq!(table.row(Mode::Tpo, 2, 5).map(|row| row.difference), Some(None));
+        let alone = table.row(Mode::Revision, 2, 9).map(|row| row.difference);
         assert_eq!(alone, Some(None), "nothing with equal samples");
         let shown = table.shown();
         let (_, paired) =
-            shown.split_once("reward ahead of tpo, paired by query and seed\n").expect("a part");
+            shown.split_once("paired difference in reward from tpo\n").expect("a part");
         assert_eq!(
             paired,
-            "method    D  N  ahead  ahead_low  ahead_high\n\
-             revision  2  5   -0.5       -0.5        -0.5\n"
+            "method    D  N  difference   low  high\n\
+             revision  2  5        -0.5  -0.5  -0.5\n"
         );
         let csv = table.to_csv().expect("text");
         assert!(
-            csv.lines().next().is_some_and(|line| line.contains(",ahead,ahead_low,ahead_high,"))
+            csv.lines()
+                .next()
+                .is_some_and(|line| line.contains(",difference,difference_low,difference_high,"))
         );
     }
 
@@ -309,19 +311,25 @@ mod tests {
                 (bon(15), figures([Some(1.5), Some(19.5), Some(6.5)])),
             ];
             let table = StudyTable::new(false, &cells, &Bootstrap::default());
-            let ahead = modes.map(|mode| {
-                let ahead = table.row(mode, 2, 5).and_then(|row| row.ahead_of_bon).expect("a pair");
-                (ahead.low, ahead.mean, ahead.high)
+            let found = modes.map(|mode| {
+                let found =
+                    table.row(mode, 2, 5).and_then(|row| row.difference_from_bon).expect("a pair");
+                (found.low, found.mean, found.high)
             });
-            assert_eq!(ahead[0], (0.5, 0.5, 0.5));
-            assert!((ahead[1].1 + 1.0 / 6.0).abs() < 1e-9, "{ahead:?}");
-            assert!(table.row(Mode::Bon, 0, 15).is_some_and(|row| row.ahead_of_bon.is_none()));
+            assert_eq!(found[0], (0.5, 0.5, 0.5));
+            assert!((found[1].1 + 1.0 / 6.0).abs() < 1e-9, "{found:?}");
+            assert!(
+                table.row(Mode::Bon, 0, 15).is_some_and(|row| row.difference_from_bon.is_none())
+            );
             let shown = table.shown();
-            let title = "reward ahead of best-of-N at N(1 + D) answers, paired";
+            let title = "paired difference in reward from best-of-N at N(1 + D) answers";
             assert!(shown.contains(title), "{shown}");
-            assert!(COLUMNS.iter().all(|(name, _)| shown.contains(name)
-                || name.starts_with("held_out")
-                || ["made", "left", "temperature", "mode", "pairs", "edits"].contains(name)));
+            assert!(COLUMNS.iter().all(|(name, _)| {
+                shown.contains(name.trim_end_matches("_low").trim_end_matches("_high"))
+                    || name.starts_with("held_out")
+                    || ["mean_iterations", "budget_left", "temperature", "mode", "pairs", "edits"]
+                        .contains(name)
+            }));
             assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         }
     }

@@ -185,8 +185,12 @@ async fn a_method_of_ones_own_is_studied_beside_the_modes() {
     let table = run(&study).await;
     let row = table.row(Mode::Own, 0, 5).unwrap();
     assert_eq!((row.searches, row.seeds), (4, 2));
-    assert!(row.made >= 1.0 && row.left.is_some_and(|left| (0.0..0.6).contains(&left)), "{row:?}");
-    assert!(row.ahead_of_bon.is_some());
+    assert!(
+        row.mean_iterations >= 1.0
+            && row.budget_left.is_some_and(|left| (0.0..0.6).contains(&left)),
+        "{row:?}"
+    );
+    assert!(row.difference_from_bon.is_some());
     let cell = study.run(&study.cells()[0]);
     assert!(cell.ends_with("own-tokens-5000-n5-t0.7-s1"), "{cell:?}");
     let recorded = RecordedRun::open(&cell).unwrap();

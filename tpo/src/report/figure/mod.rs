@@ -128,9 +128,8 @@ impl<'a> Context<'a> {
             let first = runs.first();
             let own = shorts.get(colour).cloned().flatten();
             // Curves that differ in other settings too are named by their folders.
-            let own = own.filter(|own| {
-                shorts.iter().flatten().filter(|short| *short == own).count() == 1
-            });
+            let own = own
+                .filter(|own| shorts.iter().flatten().filter(|short| *short == own).count() == 1);
             let label = match (runs.len(), first) {
                 (_, None) => String::new(),
                 (1, Some(run)) => run.name.clone(),

@@ -45,7 +45,7 @@ async fn a_study_is_graded_once_and_its_table_and_report_have_the_grades() {
     let reward = format!("judge:engine={}#judge,lowest=1,highest=10", server.base_url());
     let grade = ["grade", "s", "--reward", &reward, "--no-preflight"];
     let shown = tpo(folder, &grade).with_code(0).out;
-    for words in ["graded by judge:openai:judge", "held_out_ahead", "tpo-d2-n5-t0.7-s1"] {
+    for words in ["graded by judge:openai:judge", "held_out_difference", "tpo-d2-n5-t0.7-s1"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     assert!(shown.lines().skip(1).all(|line| line.len() <= 80), "{shown}");
@@ -61,7 +61,7 @@ async fn a_study_is_graded_once_and_its_table_and_report_have_the_grades() {
     assert_eq!(csv.lines().count(), 3, "{csv}");
     assert!(read(folder.join("r/report.html")).contains("Held-out grades"));
     let resumed = tpo(folder, &[&study[..], &["--resume"]].concat()).with_code(0);
-    assert!(resumed.out.contains("held-out grade ahead of tpo"), "{}", resumed.out);
+    assert!(resumed.out.contains("difference in held-out grade from tpo"), "{}", resumed.out);
 }
 
 #[test]

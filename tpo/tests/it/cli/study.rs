@@ -99,7 +99,7 @@ async fn cells_are_what_single_runs_are_and_pay_once_for_what_they_share() {
         let (own, bon) = (row(mode, depth, 3), row("bon", 0, 3 * (depth + 1)));
         assert_eq!(own["answers"], bon["answers"]);
         let mean = |row: &Value| row["reward"]["mean"].as_f64().unwrap();
-        let ahead = own["ahead_of_bon"]["mean"].as_f64().unwrap();
+        let ahead = own["difference_from_bon"]["mean"].as_f64().unwrap();
         assert!((ahead - (mean(own) - mean(bon))).abs() < 1e-9, "{own} {bon}");
     }
 

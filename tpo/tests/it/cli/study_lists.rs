@@ -18,9 +18,10 @@ fn modes_are_compared_at_equal_tokens() {
     let report: Value = serde_json::from_str(&ended.with_code(0).out).unwrap();
     assert_eq!(report["table"]["equal"], serde_json::json!({ "tokens": 14000 }));
     for row in report["table"]["rows"].as_array().unwrap() {
-        let (left, made) = (row["left"].as_f64().unwrap(), row["made"].as_f64().unwrap());
+        let (left, made) =
+            (row["budget_left"].as_f64().unwrap(), row["mean_iterations"].as_f64().unwrap());
         assert!((-0.1..0.5).contains(&left) && made >= 1.0, "{row}");
-        assert_eq!(row["ahead_of_bon"].is_null(), row["mode"] == "resample", "{row}");
+        assert_eq!(row["difference_from_bon"].is_null(), row["mode"] == "resample", "{row}");
     }
     let before = results(&folder.path().join("out"));
     for (cell, _) in before.iter().filter(|(cell, _)| cell != "table") {
@@ -34,7 +35,10 @@ fn modes_are_compared_at_equal_tokens() {
     let shown = ended.with_code(0).out;
     assert_eq!(results(&folder.path().join("out")), before);
     assert!(shown.contains("each search up to tokens:14000"), "{shown}");
-    assert!(shown.contains("ahead of best-of-N (resample) at equal budget"), "{shown}");
+    assert!(
+        shown.contains("difference in reward from best-of-N (resample) at equal budget"),
+        "{shown}"
+    );
     assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
     let other =
         run(folder.path(), &[&given[..], &["tokens:13000"], &modes, &["--resume"]].concat());
@@ -53,7 +57,7 @@ fn pairs_and_edits_are_compared() {
     let lists = ["--modes", "tpo,resample", "--pairs", "best-worst,all", "--edits", "0,6"];
     let given = ["--data", "queries.json", "--out", "out", "--seeds", "1"];
     let shown = run(folder.path(), &[&given[..], &lists].concat()).with_code(0).out;
-    assert!(shown.contains("reward ahead of tpo, paired by query and seed"), "{shown}");
+    assert!(shown.contains("paired difference in reward from tpo"), "{shown}");
     assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
     let row = |line: &&str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
     let rows: Vec<String> = shown.lines().map(|line| row(&line)).collect();

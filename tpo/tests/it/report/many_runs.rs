@@ -48,7 +48,9 @@ async fn curves_of_equal_size_keep_their_names_apart() {
         for seed in 1..=4 {
             let path = folder.path().join(format!("{pairs}-s{seed}"));
             let config = TpoConfig { pairs, samples: 2, iterations: 1, ..TpoConfig::default() };
-            runs.push(run(&path, search(Mode::Tpo, 7).config(config).seed(seed), &QUERIES[..1]).await);
+            runs.push(
+                run(&path, search(Mode::Tpo, 7).config(config).seed(seed), &QUERIES[..1]).await,
+            );
         }
     }
     let config = ReportConfig { title: Some("my study".to_owned()), ..ReportConfig::default() };

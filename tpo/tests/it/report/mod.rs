@@ -15,7 +15,9 @@ use textgrad_core::{Layout, Page, Seed};
 use textgrad_ops::sim::Sim;
 use tpo::report::{Bootstrap, Comparison, Cost, Figure, Report, ReportConfig};
 use tpo::run::{RecordedRun, ResultRecord};
-use tpo::{Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn};
+use tpo::{
+    Error, Mode, Pairs, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn,
+};
 
 use crate::support::recorded;
 
