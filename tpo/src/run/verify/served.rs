@@ -27,9 +27,13 @@ struct Indexed {
 impl ServedRequests {
     /// Reads the files of a run as they are now. `None` if it was not served.
     pub(super) fn read(run: &RecordedRun) -> Result<Option<Self>, Error> {
+        let served = run.path().join(SERVED);
+        if !served.exists() {
+            return Ok(None);
+        }
         // The results first: a request is written before its result.
         let results = indices(&run.path().join(super::RESULTS))?.unwrap_or_default();
-        let Some(requests) = indices(&run.path().join(SERVED))? else { return Ok(None) };
+        let requests = indices(&served)?.unwrap_or_default();
         let last_lines: HashMap<usize, usize> = results.into_iter().zip(1..).collect();
         // As its server reads them: the line of a request before the last may be lost with a kill.
         let requests: BTreeSet<usize> = requests.into_iter().collect();
