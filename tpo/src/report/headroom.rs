@@ -94,7 +94,7 @@ impl Headroom {
         let best = sizes(samples).into_iter().filter_map(|size| {
             let best = |query: &SampleScores| expected_max(&query.scores, size);
             let reward = bootstrap.mean(&each(&best))?;
-            let gain = each(&|query| Some(above_mean(best(query)?, &query.scores)?));
+            let gain = each(&|query| above_mean(best(query)?, &query.scores));
             Some(BestOf { samples: size, reward, gain: bootstrap.mean(&gain)? })
         });
         let best: Vec<BestOf> = best.collect();

@@ -166,7 +166,7 @@ impl Tpo {
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and the trajectory until then;
-    /// [`Error::Stopped`](crate::Error::Stopped) after a cancellation.
+    /// [`Error::Stopped`] after a cancellation.
     ///
     /// # Examples
     /// ```
