@@ -26,7 +26,7 @@ const SCRIPT: &str = concat!(
 /// What the page may do: run this one script and this one style, and nothing else. No address can be asked
 /// for anything, and nothing that got into the page otherwise could run. The hashes are checked by a test,
 /// which prints those to write here.
-const POLICY: &str = "default-src 'none'; script-src 'sha256-FyZseeiLJD3+dtV+mEh+Wqk0XXoR71GVNG4ui4CTj+E='; style-src 'sha256-ONvNAwpaDuFD1PN2GiWWjY6symOalCeNS+6BhzreGpA='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'sha256-tknHhN5wUrBePnIVTqACrTm+8XJv93+RwjHcqp8qBuE='; style-src 'sha256-ONvNAwpaDuFD1PN2GiWWjY6symOalCeNS+6BhzreGpA='; base-uri 'none'; form-action 'none'";
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(page: &Page) -> String {

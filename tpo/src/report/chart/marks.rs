@@ -8,13 +8,13 @@ use super::{Chart, Dash, Series, Shape, Svg, escape};
 const COLOURS: usize = 7;
 
 /// The colour of what is no series of its own: levels and lines that others are compared with.
-pub(in crate::report) const REFERENCE: usize = usize::MAX;
+pub(crate) const REFERENCE: usize = usize::MAX;
 
 impl Chart {
     /// Gives each series its own colour, and a mark of its own where there are more series than colours. Up to there, a
     /// run has one colour in all charts.
     #[must_use]
-    pub(in crate::report) fn distinguish(mut self) -> Self {
+    pub(crate) fn distinguish(mut self) -> Self {
         let mut own: Vec<usize> = Vec::new();
         for series in &self.series {
             if series.colour != REFERENCE && !own.contains(&series.colour) {

@@ -40,7 +40,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
             chart.add(label, curve.colour, Shape::Line { points, dash: Dash::Dotted });
         }
         if !is_baseline {
-            let label = format!("{}: {}", curve.label, curve.mode());
+            let label = curve.label_with_mode();
             let points = spent(&curve.runs);
             chart.add(label, curve.colour, Shape::Line { points, dash: curve.dash() });
         }
@@ -72,7 +72,7 @@ pub(super) fn tokens(context: &Context<'_>) -> Figure {
             points if points.len() > 1 => Shape::Line { points, dash: curve.dash() },
             points => Shape::Dots(points),
         };
-        chart.add(format!("{}: {}", curve.label, curve.mode()), curve.colour, shape);
+        chart.add(curve.label_with_mode(), curve.colour, shape);
     }
     Figure::new("reward-by-tokens", context, Some(chart), table)
 }

@@ -99,6 +99,14 @@ impl<'a> Curve<'a> {
         self.runs.first().map(|run| run.config.search.mode).unwrap_or_default()
     }
 
+    /// Its label with its mode, where that is not its beginning.
+    fn label_with_mode(&self) -> String {
+        match self.label.starts_with(self.mode().as_str()) {
+            true => self.label.clone(),
+            false => format!("{}: {}", self.label, self.mode()),
+        }
+    }
+
     /// A baseline is drawn with dashes.
     fn dash(&self) -> Dash {
         match self.mode() {
