@@ -1,7 +1,8 @@
 //! The program `tpo` as a process, against a server in a process of its own, beside a raw client in a third.
 //!
 //! `cargo build --release -p tpo && cargo bench -p textgrad-tests --bench program`, with `-- large` for the batch of
-//! 5,000 queries and `-- resume` for resume, verification and report. `TPO` names another program to measure.
+//! 5,000 queries and `-- resume` for resume, verification and report. `TPO` names another program to measure, such as
+//! the one that is installed: `TPO=target/dist/tpo`, after `cargo build --profile dist -p tpo --features jemalloc`.
 //!
 //! The raw client sends bodies of the same size over `reqwest` and reads the replies with `serde_json`; it keeps
 //! nothing. All three processes share the machine.

@@ -9,9 +9,6 @@
 //! `results.jsonl` appears when the run ends. It has no times in it, so that two runs with the same settings
 //! and the same answers have the same file.
 
-/// The requests of a served run, in its folder.
-pub(crate) const SERVED: &str = "served.jsonl";
-
 mod config;
 mod execute;
 mod export;
@@ -36,3 +33,6 @@ pub use self::observe::{RunObserver, RunReport, RunStart};
 pub use self::results::{ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status};
 pub use self::shard::Shard;
 pub use self::verify::{Finding, Verification};
+
+/// The requests of a served run, in its folder.
+pub(crate) const SERVED: &str = "served.jsonl";

@@ -35,8 +35,8 @@ fn rendered(text: &str) -> Result<String, String> {
     let mut engine = handlebars::Handlebars::new();
     engine.set_strict_mode(true);
     engine.register_helper("section", Box::new(crate::prompt::section::SectionHelper));
-    for (name, known) in templates(text)? {
-        engine.register_template(&name, known.template().unwrap().clone());
+    for (name, template) in templates(text)? {
+        engine.register_template(&name, template.template().unwrap().clone());
     }
     engine.render("t", &example()).map_err(|error| error.to_string())
 }
