@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::Scale;
-use super::{Chart, DARK, Point, Series, Shape};
+use super::{Chart, Point, Series, Shape};
 use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
@@ -55,7 +55,7 @@ impl Chart {
         (frame, label, legend, below + legend_height)
     }
 
-    pub(super) fn draw(&self, title: &str, wide: f64, class: &str, style: Option<&str>) -> String {
+    pub(super) fn draw(&self, title: &str, wide: f64, class: &str, is_file: bool) -> String {
         let (frame, label, legend, total) = self.layout(wide);
         let rows = self.y.categories.len() as f64;
         let x = Scale::new(&self.x, self.values(true), frame.left, frame.right);
@@ -70,9 +70,8 @@ impl Chart {
             svg.0,
             r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart {class}" viewBox="0 0 {wide} {total:.0}" role="img" aria-label="{title}">"#
         );
-        if let Some(style) = style {
-            let dark = format!("@media (prefers-color-scheme: dark) {{ .chart {{ {DARK} }} }}");
-            let _ = write!(svg.0, "<title>{title}</title><style>{style}{dark}</style>");
+        if is_file {
+            let _ = write!(svg.0, "<title>{title}</title>");
             let _ = write!(svg.0, r#"<rect class="back" width="{wide}" height="{total:.0}"/>"#);
         }
         self.axes(&mut svg, &frame, &label, x, y);

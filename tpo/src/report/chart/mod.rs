@@ -1,5 +1,6 @@
 //! Charts as SVG.
 
+mod attributes;
 mod axis;
 mod draw;
 mod marks;
@@ -10,11 +11,14 @@ pub(super) use self::axis::Axis;
 pub(super) use self::marks::REFERENCE;
 use super::stats::Interval;
 
-/// The style of charts, for pages and files. Colours are those of Okabe and Ito, which people who see colours
-/// differently can tell apart, lighter in the dark.
+/// The style of charts, whose colours are variables.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// What of the style is another in the dark: declarations for `.chart`.
+/// The variables of the style: declarations for `.chart`. Colours are those of Okabe and Ito, which people who see
+/// colours differently can tell apart.
+pub(super) const LIGHT: &str = include_str!("light.css");
+
+/// The variables on dark pages.
 pub(super) const DARK: &str = include_str!("dark.css");
 
 /// About the width of a card of the page, so that texts are as large on the screen as in the style.
@@ -119,10 +123,10 @@ impl Chart {
         }
     }
 
-    /// As an SVG file that needs nothing else: it has its own style, in light and in dark.
+    /// As an SVG file for papers and slides: colours and sizes are plain attributes, without a style sheet.
     #[must_use]
     pub fn to_svg(&self, title: &str) -> String {
-        format!("{}\n", self.draw(title, WIDTH, "broad", Some(STYLE)))
+        format!("{}\n", attributes::with_attributes(&self.draw(title, WIDTH, "broad", true)))
     }
 
     /// How high it is drawn.
@@ -133,7 +137,7 @@ impl Chart {
     /// As elements of a page that has the style: one for wide screens, and one for narrow ones.
     pub(super) fn elements(&self, title: &str) -> String {
         let forms = [(WIDTH, "broad"), (NARROW_WIDTH, "slim")];
-        forms.map(|(wide, class)| self.draw(title, wide, class, None)).concat()
+        forms.map(|(wide, class)| self.draw(title, wide, class, false)).concat()
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use textgrad_core::Page;
 
 pub(super) use self::details::Details;
-use super::chart::{DARK as CHART_DARK, STYLE as CHART_STYLE, escape};
+use super::chart::{DARK, LIGHT, STYLE as CHART_STYLE, escape};
 use super::figure::Figure;
 use super::table::readable;
 use super::{Report, shown_runs};
@@ -42,8 +42,8 @@ const SHORT: usize = 26;
 const MAX_ROWS: usize = 400;
 
 pub(super) fn render(report: &Report) -> Result<String, Error> {
-    let style =
-        format!("{CHART_STYLE}:root[data-theme=\"dark\"] .chart {{ {CHART_DARK} }}\n{STYLE}");
+    let colours = format!(".chart {{ {LIGHT} }} :root[data-theme=\"dark\"] .chart {{ {DARK} }}");
+    let style = format!("{colours}\n{CHART_STYLE}{STYLE}");
     let script = SCRIPT.concat();
     let lists = report.runs.iter().zip(&report.details);
     let lists = lists.map(|(run, details)| {

@@ -27,6 +27,14 @@ async fn texts_are_shown_and_not_run() {
                     && svg.contains("SIMULATION")
                     && !svg.contains("NaN")
             );
+            // Programs for papers and slides know no variables, and some no style sheets.
+            assert!(!svg.contains("var(") && !svg.contains("<style"), "{svg}");
+            let drawn = svg.split(" class=\"").skip(1).filter(|element| !element.starts_with('"'));
+            let coloured = |element: &str| {
+                let element = element.split('>').next().unwrap();
+                element.contains(" fill=\"") || element.contains(" stroke=\"")
+            };
+            drawn.for_each(|element| assert!(coloured(element), "{}: {element}", figure.name));
         }
     }
     let queries = std::fs::read_to_string(out.join("queries.csv")).unwrap();
