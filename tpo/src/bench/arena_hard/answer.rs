@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use textgrad_core::Seed;
 
-use super::Question;
 use super::markdown::Style;
+use super::{PublishedTurn, Question};
 use crate::bench::records::{records, to_jsonl, unique, wrong};
 use crate::error::Error;
 use crate::truncate::Tokenizer;
@@ -14,6 +14,7 @@ const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrs
 
 /// An answer to a question: one line of `model_answer/<model>.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "PublishedAnswer")]
 pub struct Answer {
     /// The question.
     pub uid: String,
@@ -41,6 +42,65 @@ struct AnswerTurn {
 enum TurnContent {
     Text(String),
     Answer { answer: String },
+}
+
+/// An answer in either shape that the authors published: with `messages`, or with `choices`, as for version 0.1.
+#[derive(Deserialize)]
+struct PublishedAnswer {
+    uid: Option<String>,
+    question_id: Option<String>,
+    ans_id: Option<String>,
+    answer_id: Option<String>,
+    model: Option<String>,
+    model_id: Option<String>,
+    messages: Option<[AnswerTurn; 2]>,
+    choices: Option<Vec<PublishedChoice>>,
+    tstamp: f64,
+    #[serde(default)]
+    metadata: Style,
+}
+
+#[derive(Deserialize)]
+struct PublishedChoice {
+    turns: Vec<PublishedTurn>,
+}
+
+impl TryFrom<PublishedAnswer> for Answer {
+    type Error = String;
+
+    /// The shape with `choices` lacks the question's text, and its lengths are in another vocabulary, so the style is
+    /// left to be counted.
+    fn try_from(published: PublishedAnswer) -> Result<Self, String> {
+        let PublishedAnswer { messages, choices, tstamp, metadata: style, .. } = published;
+        let messages = match (messages, choices) {
+            (Some(messages), _) => messages,
+            (None, Some(choices)) => {
+                let count = choices.iter().map(|choice| choice.turns.len()).sum::<usize>();
+                let mut turns = choices.into_iter().flat_map(|choice| choice.turns);
+                let (Some(turn), 1) = (turns.next(), count) else {
+                    return Err(format!("expected one answer in \"choices\", got {count}"));
+                };
+                let content = TurnContent::Answer { answer: turn.content };
+                let asked =
+                    AnswerTurn { role: "user".into(), content: TurnContent::Text(String::new()) };
+                [asked, AnswerTurn { role: "assistant".into(), content }]
+            }
+            (None, None) => {
+                return Err(
+                    "expected an answer with \"messages\", or with \"choices\" as in version 0.1, \
+                            got neither"
+                        .to_owned(),
+                );
+            }
+        };
+        let named = |own: Option<String>, old: Option<String>, names| {
+            own.or(old).ok_or_else(|| format!("expected {names}, got neither"))
+        };
+        let uid = named(published.uid, published.question_id, "\"uid\" or \"question_id\"")?;
+        let ans_id = named(published.ans_id, published.answer_id, "\"ans_id\" or \"answer_id\"")?;
+        let model = named(published.model, published.model_id, "\"model\" or \"model_id\"")?;
+        Ok(Self { uid, ans_id, model, messages, tstamp, style })
+    }
 }
 
 impl Answer {
@@ -108,7 +168,7 @@ fn id(of: &[&str]) -> String {
 pub fn file_name(model: &str) -> Result<String, Error> {
     if model.trim().is_empty() || model.starts_with('.') || model.contains(['/', '\\', '\0', ':']) {
         let expected = "one that can be a file's name, since Arena-Hard takes it from there";
-        return Err(Error::config("model name", expected, format!("{model:?}")));
+        return Err(Error::config("model-name", expected, format!("{model:?}")));
     }
     Ok(format!("{model}.jsonl"))
 }
@@ -128,7 +188,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
     to_jsonl(answers)
 }
 
-/// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors. Where a line has
+/// Reads a file of answers, such as the baseline's, in either shape that the authors published. `source` is the file's name, for errors. Where a line has
 /// no length in its `metadata`, the style is counted, tokens with the feature `o200k` only.
 ///
 /// # Errors
@@ -182,6 +242,35 @@ mod tests {
         assert_eq!(read_answers("f", &line.to_string()).unwrap(), std::slice::from_ref(&answer));
         line.as_object_mut().unwrap().remove("metadata");
         assert_eq!(read_answers("f", &line.to_string()).unwrap(), [answer]);
+    }
+
+    #[test]
+    fn answers_of_version_0_1_are_read() {
+        let line = |choices: Json| {
+            json!({
+                "question_id": "q", "answer_id": "a", "model_id": "gpt-4-0314", "choices": choices, "tstamp": 1.5,
+                "conv_metadata": { "token_len": 9, "header_count": { "h1": 7 } },
+            })
+            .to_string()
+        };
+        let turn = json!({ "content": "# Because\n", "token_len": 9 });
+        let read = read_answers("f", &line(json!([{ "index": 0, "turns": [turn] }]))).unwrap();
+        let same = Answer::new(&question("q"), "gpt-4-0314", "# Because\n", 1.5);
+        assert_eq!((read[0].uid.as_str(), read[0].text()), ("q", "# Because\n"));
+        assert_eq!((&read[0].model, &read[0].style), (&same.model, &same.style));
+
+        for (line, words) in [
+            (line(json!([{ "turns": [turn, turn] }])), "expected one answer in \"choices\", got 2"),
+            (line(json!([])), "got 0"),
+            (json!({ "tstamp": 0.0 }).to_string(), "\"messages\", or with \"choices\""),
+            (
+                line(json!([{ "turns": [turn] }])).replace("model_id", "m"),
+                "\"model\" or \"model_id\"",
+            ),
+        ] {
+            let error = read_answers("f", &line).unwrap_err().to_string();
+            assert!(error.starts_with("f, line 1: ") && error.contains(words), "{error}");
+        }
     }
 
     #[test]
