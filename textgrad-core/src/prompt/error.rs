@@ -1,6 +1,6 @@
 //! Errors of prompt packs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What can be wrong with a prompt pack.
@@ -40,7 +40,7 @@ pub enum PromptError {
         reason: String,
     },
     /// A folder holds a file that is no template of the pack.
-    #[error("{}: no template has this name; expected one of {}, or a partial whose name begins with an underscore", path.display(), known.join(", "))]
+    #[error("{}: no template has this name; expected {}, or a partial whose name begins with an underscore", path.display(), names(path, known))]
     UnknownTemplate {
         /// The file.
         path: PathBuf,
@@ -77,4 +77,44 @@ pub enum PromptError {
         /// What went wrong.
         reason: String,
     },
+}
+
+/// The most names that an error lists.
+const MAX_NAMES: usize = 8;
+/// The names that an error lists where there are more.
+const NEAREST: usize = 4;
+
+/// The names of the templates, or the nearest to that of a file, and where all are listed.
+fn names(path: &Path, known: &[String]) -> String {
+    if known.len() <= MAX_NAMES {
+        return format!("one of {}", known.join(", "));
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut near: Vec<&str> = known.iter().map(String::as_str).collect();
+    let similarity = |known: &str| strsim::normalized_damerau_levenshtein(&name, known);
+    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
+    near.truncate(NEAREST);
+    let (near, count) = (near.join(", "), known.len());
+    format!(
+        "one of {count} names, the nearest of which are {near} (docs/prompt-packs.md lists all)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_names_the_nearest_are_listed() {
+        let mut known: Vec<String> = (0..60).map(|number| format!("other_{number}")).collect();
+        known.insert(30, "sample_system".to_owned());
+        let error = PromptError::UnknownTemplate { path: "p/sampel_system.hbs".into(), known };
+        let error = error.to_string();
+        assert!(
+            error.contains("one of 61 names, the nearest of which are sample_system, "),
+            "{error}"
+        );
+        assert!(error.contains("docs/prompt-packs.md lists all"), "{error}");
+        assert_eq!(error.matches("other_").count(), NEAREST - 1, "{error}");
+    }
 }

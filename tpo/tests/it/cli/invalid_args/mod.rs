@@ -99,7 +99,7 @@ fn mistakes_in_a_prompt_pack_are_reported_with_their_file() {
             &["update.hbs, line 2", "\"varaible.role\""][..],
         ),
         ("update.hbs", "{{#if constraints}}", &["update.hbs, line 1"]),
-        ("updte.hbs", "text", &["updte.hbs", "update_system"]),
+        ("updte.hbs", "text", &["updte.hbs", "are update, update_retry"]),
         ("readme.txt", "text", &["pack", ".hbs"]),
     ] {
         std::fs::create_dir(&pack).unwrap();
