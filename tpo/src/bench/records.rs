@@ -10,6 +10,7 @@ use textgrad_ops::data::{DataFormat, decode};
 use textgrad_ops::util::fs::blocking;
 
 use crate::error::Error;
+use crate::input::read_all;
 
 /// Reads a file of a data set, compressed or not; its name does not matter.
 ///
@@ -66,11 +67,8 @@ fn placed<T, E: Display>(
     source: &str,
     parsed: impl Iterator<Item = (String, Result<T, E>)>,
 ) -> Result<Vec<(String, T)>, Error> {
-    let placed = parsed.map(|(location, record)| match record {
-        Ok(record) => Ok((location, record)),
-        Err(error) => Err(wrong(location, error.to_string())),
-    });
-    let records = placed.collect::<Result<Vec<_>, _>>()?;
+    let parsed = parsed.map(|(location, record)| (location, record.map_err(|e| e.to_string())));
+    let records = read_all(source, parsed)?;
     if records.is_empty() {
         return Err(wrong(source, "expected at least one record, found none".to_owned()));
     }

@@ -1,10 +1,12 @@
 //! Queries from data files, and built-in ones.
 
+mod read_all;
 mod record;
 
 use derive_setters::Setters;
 use textgrad_ops::data::{self, DataFormat};
 
+pub(crate) use self::read_all::read_all;
 #[cfg(feature = "bench")]
 pub(crate) use self::record::{ASSISTANT, dialogue, of_turns};
 use crate::error::Error;
@@ -42,7 +44,8 @@ impl Input {
     /// Reads a file's contents. `name` is that of the file, for its format and for errors.
     ///
     /// # Errors
-    /// [`Error::Input`] with the file, the line or the position in the list, and what was expected.
+    /// [`Error::Input`] with the file, the line or the position in the list, and what was expected; of several records
+    /// that cannot be read, with their number and the first three.
     pub fn parse(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error> {
         let records = data::records(name, contents.as_ref(), self.format).map_err(input_error)?;
         if records.is_empty() {
@@ -50,10 +53,9 @@ impl Input {
         }
         let column = self.prompt_column.as_deref();
         let queries = records.into_iter().map(|data::Record { location, value }| {
-            let query = value.and_then(|value| record::query(value, column));
-            query.map_err(|reason| wrong(location, reason))
+            (location, value.and_then(|value| record::query(value, column)))
         });
-        queries.collect()
+        Ok(read_all(name, queries)?.into_iter().map(|(_, query)| query).collect())
     }
 }
 
