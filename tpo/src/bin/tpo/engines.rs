@@ -260,6 +260,9 @@ impl Layers {
         let builder = match (Preset::named(line), model) {
             (Some(_), model) => preset::engine(&format!("{line}/{}", model.unwrap_or("MODEL"))),
             (None, None) => preset::engine(line),
+            (None, Some(model)) if line.contains("://") && !line.contains('#') => {
+                preset::engine(&format!("{line}#{model}"))
+            }
             (None, Some(model)) => {
                 let expected =
                     "none beside an engine that names its model, or --engine with a preset alone";

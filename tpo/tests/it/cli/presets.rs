@@ -28,6 +28,11 @@ async fn a_server_is_found_by_its_preset_or_its_address() {
             "openai:sim",
         ),
         (
+            vec!["--engine", &url, "--model", "sim"],
+            [("TEXTGRAD_API_KEY", "k-1"), ("OPENAI_API_KEY", "wrong")],
+            "openai:sim",
+        ),
+        (
             vec!["--engine", "openai", "--model", "sim", "--base-url", &url],
             [("OPENAI_API_KEY", "k-1"), ("VLLM_API_KEY", "wrong")],
             "openai:sim",
