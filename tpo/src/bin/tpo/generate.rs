@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use tpo::Error;
 
@@ -42,8 +42,17 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Error> {
 pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Error> {
     let dir = args.dir.as_path();
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "cannot be created"))?;
-    let command = Args::command().disable_help_subcommand(true);
-    clap_mangen::generate_to(command, dir).map_err(Error::io(dir, "cannot be written"))?;
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    clap_mangen::generate_to(with_usage(command), dir)
+        .map_err(Error::io(dir, "cannot be written"))?;
     line(format_args!("man pages: {}", dir.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command whose synopsis is its usage: the list of all flags would lack their values, and the options are below it.
+fn with_usage(mut command: Command) -> Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();
+    command.mut_subcommands(with_usage).override_usage(usage)
 }

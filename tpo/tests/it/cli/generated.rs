@@ -18,6 +18,19 @@ fn completions_and_man_pages_name_every_setting() {
     let page =
         |command: &str| read(folder.join(format!("man/man1/tpo-{command}.1"))).replace("\\-", "-");
     let pages = [page("run"), page("serve")];
+    let synopsis = |command: &str| {
+        let page = page(command);
+        let (_, text) = page.split_once(".SH SYNOPSIS\n").unwrap();
+        text.split("\n.SH").next().unwrap().replace("\\fB", "").replace("\\fR", "")
+    };
+    for (command, expected) in [
+        ("run", "tpo run [OPTIONS]"),
+        ("merge", "tpo merge --out <DIR> <PART>..."),
+        ("export", "tpo export [OPTIONS] <RUN>..."),
+        ("config-show", "tpo config show [OPTIONS]"),
+    ] {
+        assert_eq!(synopsis(command), expected);
+    }
     let settings = shown(folder, &[]);
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = tpo(&["completions", shell]);
