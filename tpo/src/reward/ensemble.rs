@@ -125,7 +125,7 @@ impl Ensemble {
     /// center, a scale or a lambda out of its range.
     pub fn new(members: impl IntoIterator<Item = Member>, combine: Combine) -> Result<Self, Error> {
         let members: Vec<Member> = members.into_iter().collect();
-        let config = |expected, got: String| Err(Error::config("ensemble", expected, got));
+        let config = |expected, got: String| Err(Error::config("reward", expected, got));
         if members.is_empty() {
             return config("at least one reward model", "none".to_owned());
         }
@@ -145,7 +145,8 @@ impl Ensemble {
         if let Combine::Pessimistic { lambda } = combine
             && !(lambda.is_finite() && lambda >= 0.0)
         {
-            return config("a finite lambda of 0 or more", lambda.to_string());
+            let expected = "pessimistic:LAMBDA with a finite number of 0 or more";
+            return Err(Error::config("combine", expected, lambda.to_string()));
         }
         let info = info(&members, combine);
         let monitor = ScoreMonitor::new(ExpectedScores::Any, ADVICE);

@@ -102,7 +102,7 @@ pub fn write_outputs(outputs: &[Output]) -> Result<String, Error> {
 /// [`Error::Config`].
 pub fn check_generator(name: &str) -> Result<(), Error> {
     match name.trim().is_empty() {
-        true => Err(Error::config("generator", "a name of the model", "an empty text")),
+        true => Err(Error::config("model-name", "a name of the model", "an empty text")),
         false => Ok(()),
     }
 }

@@ -1,16 +1,15 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Parser, Subcommand};
-use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
 use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
-use crate::config::{ConfigArgs, Flags, OptionSpec, Settings};
+use crate::config::{ConfigArgs, Flags, OptionSpec, Settings, parsed};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::grade::GradeArgs;
@@ -19,6 +18,7 @@ use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
 use crate::merge::MergeArgs;
 use crate::presets::EnginesArgs;
 use crate::queue::{QueueAddress, QueueOptions};
+use crate::tips::tip;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -37,46 +37,6 @@ pub(crate) fn parse() -> Args {
         }
         error.exit()
     })
-}
-
-/// Names that other programs have for a flag or a command, and what to type instead.
-const OTHER_NAMES: [(&[&str], &str); 9] = [
-    (&["--file", "--input", "--dataset", "--queries", "-f", "-i"], "--data FILE"),
-    (&["--output", "--output-dir", "-o"], "--out"),
-    (&["-n", "-N", "--n"], "--samples N"),
-    (&["-d", "-D", "--depth"], "--iterations D"),
-    (&["-m", "--policy"], "--engine PRESET/MODEL"),
-    (&["-t", "-T"], "--temperature T"),
-    (&["-v", "--verbose", "--debug"], "TPO_LOG=debug tpo COMMAND"),
-    (&["-q", "--quiet", "--silent"], "TPO_LOG=off tpo COMMAND 2>/dev/null"),
-    (&["resume", "continue"], "tpo run --out DIR --resume"),
-];
-
-/// A hint for a file, a directory, a query or a number where a command or a flag is expected.
-fn tip(error: &Error) -> Option<String> {
-    let kind = match error.kind() {
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        _ => return None,
-    };
-    let Some(ContextValue::String(got)) = error.get(kind) else { return None };
-    let path = Path::new(got);
-    if let Some((_, advice)) = OTHER_NAMES.iter().find(|(names, _)| names.contains(&got.as_str())) {
-        return Some(format!("use '{advice}'"));
-    }
-    if got.starts_with('-') {
-        let number = got.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
-        return number
-            .then(|| "a value that begins with a hyphen is written --flag=VALUE".to_owned());
-    }
-    if path.is_dir() {
-        return Some(format!("to see the results of a run, use 'tpo report {got}'"));
-    }
-    if path.is_file() || DataFormat::of_name(got).is_some() {
-        return Some(format!("to align the queries of a file, use 'tpo run --data {got}'"));
-    }
-    let is_query = got.contains(char::is_whitespace);
-    is_query.then(|| "to align one query, use 'echo \"QUERY\" | tpo run --data -'".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -198,7 +158,7 @@ pub(crate) struct RunArgs {
     /// Part of the queries to run: every N-th, from the I-th on.
     ///
     /// For machines that share no server, each with a directory of its own; `tpo merge` makes one run of all parts.
-    #[arg(long, value_name = "I/N", value_parser = str::parse::<Shard>, conflicts_with = "queue")]
+    #[arg(long, value_name = "I/N", value_parser = parsed::<Shard>, conflicts_with = "queue")]
     #[arg(hide_short_help = true, help_heading = "Run")]
     pub(crate) shard: Option<Shard>,
 
@@ -279,7 +239,7 @@ pub(crate) fn count(text: &str) -> Result<u32, String> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     /// alpaca-eval, arena-hard, hh, beavertails, xstest or math500.
-    #[arg(value_name = "NAME", value_parser = str::parse::<Benchmark>)]
+    #[arg(value_name = "NAME", value_parser = parsed::<Benchmark>)]
     pub(crate) name: Benchmark,
 
     #[command(flatten)]
@@ -295,7 +255,7 @@ pub(crate) struct StudyArgs {
     ///
     /// alpaca-eval, arena-hard, hh, beavertails, xstest or math500. Its flags are those of `tpo bench`. --subset draws
     /// by the first of --seeds.
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Benchmark>, requires = "data")]
+    #[arg(long, value_name = "NAME", value_parser = parsed::<Benchmark>, requires = "data")]
     pub(crate) bench: Option<Benchmark>,
 
     #[command(flatten)]

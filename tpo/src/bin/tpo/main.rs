@@ -32,6 +32,7 @@ mod serve;
 mod signals;
 mod study;
 mod suggest;
+mod tips;
 #[cfg(feature = "queue")]
 mod worker;
 
@@ -106,9 +107,9 @@ fn main() -> ExitCode {
         Err(Error::Stopped) => ExitCode::from(exit::INTERRUPTED),
         Err(error) => {
             // Settings are spelled as their flags.
-            match (&error, config::option_of(&error)) {
-                (Error::Config { expected, got, .. }, Some(option)) => {
-                    note(format_args!("error: --{}: expected {expected}, got {got}", option.name));
+            match (&error, tips::flag_of(&error)) {
+                (Error::Config { expected, got, .. }, Some(flag)) => {
+                    note(format_args!("error: {flag}: expected {expected}, got {got}"));
                 }
                 _ => note(format_args!("error: {}", tpo::describe(&error))),
             }

@@ -25,6 +25,14 @@ pub(crate) fn near<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> V
     similar.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name).collect()
 }
 
+/// A name that one typing error makes of another: short names with swapped letters are not similar to clap.
+pub(crate) fn one_edit<'a>(
+    unknown: &str,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    names.find(|name| strsim::damerau_levenshtein(unknown, name) == 1)
+}
+
 /// The words that suggest files with similar names in the same directory. Empty if there are none. It blocks.
 pub(crate) fn near_files(path: &Path) -> String {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return String::new() };

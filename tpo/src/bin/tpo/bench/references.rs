@@ -80,7 +80,7 @@ impl References {
         let expected = "another name than that of what the answers are compared with";
         match outputs.chain(answers).any(|name| name == ours) {
             false => Ok(()),
-            true => Err(Error::config("--model-name", expected, ours)),
+            true => Err(Error::config("model-name", expected, ours)),
         }
     }
 

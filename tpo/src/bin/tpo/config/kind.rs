@@ -88,13 +88,14 @@ impl ValueKind {
                 Err(format!("[possible values: {}]", words.join(", ")))
             }
             Self::Mode => {
-                parsed::<tpo::Mode>(text).map_err(|error| error + &suggest::near_mode(text))
+                let mode = parsed::<tpo::Mode>(text).map(drop);
+                mode.map_err(|error| error + &suggest::near_mode(text))
             }
-            Self::Pairs => parsed::<tpo::Pairs>(text),
-            Self::Acceptance => parsed::<tpo::Acceptance>(text),
-            Self::Budget => parsed::<tpo::SearchBudget>(text),
-            Self::Combine => parsed::<tpo::Combine>(text),
-            Self::Truncation => parsed::<tpo::Truncation>(text),
+            Self::Pairs => parsed::<tpo::Pairs>(text).map(drop),
+            Self::Acceptance => parsed::<tpo::Acceptance>(text).map(drop),
+            Self::Budget => parsed::<tpo::SearchBudget>(text).map(drop),
+            Self::Combine => parsed::<tpo::Combine>(text).map(drop),
+            Self::Truncation => parsed::<tpo::Truncation>(text).map(drop),
             Self::Number => match text.parse::<f64>() {
                 Ok(_) => Ok(()),
                 Err(_) => Err("expected a number".to_owned()),
@@ -128,8 +129,12 @@ impl ValueKind {
     }
 }
 
-fn parsed<T: FromStr<Err = tpo::Error>>(text: &str) -> Result<(), String> {
-    text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
+/// Reads the value of a flag. The error leaves out the name of the setting, since clap names the flag.
+pub(crate) fn parsed<T: FromStr<Err = tpo::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| match error {
+        tpo::Error::Config { expected, got, .. } => format!("expected {expected}, got {got}"),
+        error => error.to_string(),
+    })
 }
 
 /// The range of a number; its ends are finite.

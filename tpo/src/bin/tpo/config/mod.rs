@@ -16,10 +16,11 @@ use serde_json::{Number, Value as Json, json};
 use tpo::Error;
 
 use self::kind::ValueKind;
+pub(crate) use self::kind::parsed;
 pub(crate) use self::options::OptionSpec;
 use self::options::{GROUPS, Group};
 use self::settings::Source;
-pub(crate) use self::settings::{Flags, JudgeFlags, Settings, option_of};
+pub(crate) use self::settings::{Flags, JudgeFlags, Settings};
 use crate::context;
 use crate::output::print_data;
 
@@ -69,7 +70,7 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     // To this command, the flag is the format of its own output.
     let text = match (toml, settings.take_flag("json")) {
         (true, true) => {
-            return Err(Error::config("--toml", "one of --toml and --json", "both"));
+            return Err(Error::config("toml", "one of --toml and --json", "both"));
         }
         (true, false) => settings.lines("\n", Row::toml)?,
         (false, true) => {

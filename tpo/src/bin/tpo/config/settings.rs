@@ -186,7 +186,7 @@ impl Settings {
 }
 
 /// The setting that an error names.
-pub(crate) fn option_of(error: &Error) -> Option<&'static OptionSpec> {
+fn option_of(error: &Error) -> Option<&'static OptionSpec> {
     let Error::Config { setting, .. } = error else { return None };
     OptionSpec::named(&setting.replace('_', "-"))
 }

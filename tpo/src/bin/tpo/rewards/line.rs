@@ -116,6 +116,16 @@ impl Line {
         SHARED_KEYS.iter().any(|key| self.get(key).is_some())
     }
 
+    /// Names the setting that an error is about as it is typed in this line.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Config { setting, expected, got } if self.get(setting).is_some() => {
+                Error::config("reward", expected, format!("{setting}={got}"))
+            }
+            error => error,
+        }
+    }
+
     pub(super) fn number(&self, key: &'static str) -> Result<Option<f64>, Error> {
         self.parsed(key, "a number")
     }
@@ -175,8 +185,8 @@ impl FromStr for Line {
             if key.ends_with(KEY_ENV) && !is_variable(&value) {
                 let expected =
                     "the name of an environment variable (A to Z, 0 to 9 and _), never a key";
-                let got = "something else, which is not shown";
-                return Err(Error::config("key-env", expected, got));
+                let got = format!("another {key}, which is not shown");
+                return Err(Error::config("reward", expected, got));
             }
             settings.push((key, value));
         }

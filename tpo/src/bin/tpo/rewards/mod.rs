@@ -98,8 +98,14 @@ async fn of_lines(
                     "no weight, center or scale for kl: its beta says how much it counts";
                 return Err(Error::config("reward", expected, line.to_string()));
             }
-            RewardKind::Kl => penalties.push(source.penalty().await?),
-            _ => members.push((source.model().await?, line)),
+            RewardKind::Kl => {
+                let penalty = source.penalty().await;
+                penalties.push(penalty.map_err(|error| line.locate(error))?);
+            }
+            _ => {
+                let model = source.model().await;
+                members.push((model.map_err(|error| line.locate(error))?, line));
+            }
         }
     }
     let reward = combined(members, context.settings.get_one("combine")?)?;
@@ -122,9 +128,12 @@ fn combined(
         ([_], Some(_)) => Err(Error::config("combine", "several --reward to combine", "one")),
         (_, how) => {
             let members = members.into_iter().map(|(model, line)| {
-                let member = Member::new(model).weight(line.number("weight")?.unwrap_or(1.0));
-                let center = line.number("center")?.unwrap_or(0.0);
-                Ok(member.standardized(center, line.number("scale")?.unwrap_or(1.0)))
+                let number = |key, default| match line.number(key) {
+                    Ok(number) => Ok(number.unwrap_or(default)),
+                    Err(error) => Err(line.locate(error)),
+                };
+                let member = Member::new(model).weight(number("weight", 1.0)?);
+                Ok(member.standardized(number("center", 0.0)?, number("scale", 1.0)?))
             });
             let members: Vec<Member> = members.collect::<Result<_, Error>>()?;
             Ok(Arc::new(Ensemble::new(members, how.unwrap_or(Combine::Mean))?))

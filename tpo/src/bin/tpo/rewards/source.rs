@@ -330,7 +330,13 @@ async fn schema_of(path: &str) -> Result<JsonSchema, Error> {
 }
 
 fn matching(check: Result<RegexCheck, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
-    let wrong = |error| Error::config("pattern", "a regular expression", describe(&error));
+    const EXPECTED: &str = "a regular expression";
+    let wrong = |error| {
+        let reason = describe(&error);
+        // The library's error says what is expected, too.
+        let got = reason.split_once(", got ").map_or(reason.as_str(), |(_, got)| got);
+        Error::config("pattern", EXPECTED, got)
+    };
     Ok(Arc::new(ScorerReward::check(check.map_err(wrong)?)))
 }
 

@@ -102,7 +102,7 @@ fn mistakes_are_reported_before_anything_is_paid_for() {
         ),
         (
             &["arena-hard", "--data", "arena", "--model-name", "meta/llama"],
-            &["model name: ", "\"meta/llama\""],
+            &["error: --model-name: ", "\"meta/llama\""],
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--baseline", "alpaca", "--baseline", "alpaca"],
@@ -110,7 +110,7 @@ fn mistakes_are_reported_before_anything_is_paid_for() {
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--model-name", " "],
-            &["generator: expected a name of the model"],
+            &["error: --model-name: expected a name of the model"],
         ),
         (
             &["xstest", "--data", "xstest", "--judge", "olama/x"],

@@ -164,17 +164,23 @@ fn a_key_in_place_of_its_variable_is_refused_and_not_shown() {
     for (line, words) in [
         (
             format!("dpo:key-env={key},{rest}"),
-            "key-env: expected the name of an environment variable",
+            "error: --reward: expected the name of an environment variable",
         ),
-        (format!("kl:{rest},weight=2,reference-key-env={key}"), "key-env: expected the name"),
-        (format!("vllm:key-env={key},model=m"), "key-env: expected the name"),
-        ("vllm:key-env=,model=m".to_owned(), "key-env: expected the name"),
-        (format!("dpo:{rest},reference-key-env=NOT_SET"), "got NOT_SET, which is not set"),
+        (
+            format!("kl:{rest},weight=2,reference-key-env={key}"),
+            "error: --reward: expected the name",
+        ),
+        (format!("vllm:key-env={key},model=m"), "error: --reward: expected the name"),
+        ("vllm:key-env=,model=m".to_owned(), "error: --reward: expected the name"),
+        (
+            format!("dpo:{rest},reference-key-env=NOT_SET"),
+            "got reference-key-env=NOT_SET, which is not set",
+        ),
         (
             format!("dpo:{rest},likelihood=guess"),
-            "likelihood: expected prompt_logprobs or echo, got guess",
+            "expected prompt_logprobs or echo, got likelihood=guess",
         ),
-        (format!("dpo:{rest},reference-likelihood=guess"), "reference-likelihood: expected"),
+        (format!("dpo:{rest},reference-likelihood=guess"), "got reference-likelihood=guess"),
     ] {
         let data = ["--data", "queries.json", "--out", "out", "--reward", &line];
         let ended = run(folder.path(), &data).with_code(2);
