@@ -9,8 +9,9 @@ use textgrad_ops::util::terminal::note;
 use tpo::Error;
 use tpo::run::{ExportRows, ExportStyle, RecordedRun, Status};
 
+use crate::config::parsed;
 use crate::inspect::folders;
-use crate::output::{line, print_data};
+use crate::output::{line, new_file, print_data};
 
 /// Write the results of runs as a data set for training: preference pairs or answers with their scores.
 ///
@@ -26,13 +27,17 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Replace the file of --out.
+    #[arg(long, requires = "out")]
+    force: bool,
+
     /// Rows: pairs (best and worst answer of each query), comparisons (each pair that was compared), best or
     /// answers.
-    #[arg(long, value_name = "ROWS", default_value_t)]
+    #[arg(long, value_name = "ROWS", default_value_t, value_parser = parsed::<ExportRows>)]
     rows: ExportRows,
 
     /// Form: trl (lists of messages), trl-text (texts) or openrlhf (whole conversations).
-    #[arg(long, value_name = "STYLE", default_value_t)]
+    #[arg(long, value_name = "STYLE", default_value_t, value_parser = parsed::<ExportStyle>)]
     style: ExportStyle,
 }
 
@@ -46,6 +51,9 @@ pub(crate) fn export(args: &ExportArgs) -> Result<ExitCode, Error> {
             format.ok_or_else(|| Error::config("out", expected, file.display().to_string()))?
         }
     };
+    if let Some(file) = args.out.as_deref().filter(|_| !args.force) {
+        new_file(file)?;
+    }
     let (mut rows, mut failed, mut simulated) = (Vec::new(), 0, false);
     for folder in folders(&args.runs)? {
         for record in RecordedRun::open(folder)?.results()? {

@@ -13,7 +13,7 @@ use tpo::run::RecordedRun;
 use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
-use crate::output::line;
+use crate::output::{line, new_file};
 use crate::{blocking, exit};
 
 /// The maximum number of findings that are printed.
@@ -85,6 +85,10 @@ pub(crate) struct GraphArgs {
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Replace the file of --out.
+    #[arg(long, requires = "out")]
+    force: bool,
+
     /// Directory of the prompt templates of the run, if it had one.
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
@@ -144,6 +148,9 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
         let expected = "a file of the page, such as graph.html; or --mermaid or --dot";
         return Err(Error::config("out", expected, "a terminal"));
     }
+    if let Some(file) = args.out.as_deref().filter(|_| !args.force) {
+        new_file(file)?;
+    }
     let pack = prompts(args.prompts.as_deref()).await?;
     let folder = args.run.clone();
     let mut run = blocking(move || open(&folder)).await?;
@@ -202,6 +209,10 @@ pub(crate) struct ReportArgs {
     /// Default: the directory `report` in that of the first run.
     #[arg(short, long, value_name = "DIR|FILE")]
     out: Option<PathBuf>,
+
+    /// Replace files that are not those of an earlier report.
+    #[arg(long)]
+    force: bool,
 
     #[command(flatten)]
     figures: FigureArgs,
@@ -348,13 +359,25 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
         slice: args.by.clone(),
         title: studies(&args.runs)?,
     };
-    let report = Report::read(&runs?, &config)?;
     let first = args.runs.first().map_or(Path::new("."), PathBuf::as_path);
     let out = args.out.clone().unwrap_or_else(|| first.join("report"));
-    let page = if out.extension().is_some_and(|extension| extension == "html") {
+    let is_page = out.extension().is_some_and(|extension| extension == "html");
+    if is_page && !args.force {
+        new_file(&out)?;
+    }
+    let report = Report::read(&runs?, &config)?;
+    let page = if is_page {
         report.write_html(&out)?;
         out
     } else {
+        // A directory with a page is that of an earlier report, whose files are replaced.
+        if !args.force && !out.join("report.html").exists() {
+            let names = report.figures().iter().map(|figure| figure.name).chain(["queries"]);
+            for name in names {
+                new_file(&out.join(format!("{name}.csv")))?;
+                new_file(&out.join(format!("{name}.svg")))?;
+            }
+        }
         report.write(&out)?;
         out.join("report.html")
     };

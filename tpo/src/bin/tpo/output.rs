@@ -244,6 +244,17 @@ pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
     print(&format!("{line}\n"))
 }
 
+/// Refuses a file that exists, as what is to be written without --force. Devices and pipes may be written to.
+pub(crate) fn new_file(file: &Path) -> Result<(), Error> {
+    match file.is_file() {
+        true => {
+            let expected = "a file that does not exist yet, or --force to replace it";
+            Err(Error::config("out", expected, file.display().to_string()))
+        }
+        false => Ok(()),
+    }
+}
+
 /// The program as it was called, if that can be typed again.
 fn program() -> String {
     let called = std::env::args_os().next();

@@ -146,6 +146,46 @@ fn what_cannot_be_reported_is_named() {
 }
 
 #[test]
+fn only_files_of_an_earlier_report_are_replaced_without_force() {
+    let folder = folder();
+    let folder = folder.path();
+    run(folder, &["--limit", "1", "--out", "a"]).with_code(0);
+    let own = "my figures";
+    for name in ["page.html", "graph.html", "export.jsonl", "mine/queries.csv", "mine/cost.svg"] {
+        std::fs::create_dir_all(folder.join("mine")).unwrap();
+        std::fs::write(folder.join(name), own).unwrap();
+    }
+    for (arguments, name) in [
+        (&["report", "a", "--out", "page.html"][..], "page.html"),
+        (&["graph", "a", "0", "--out", "graph.html"], "graph.html"),
+        (&["export", "a", "--out", "export.jsonl"], "export.jsonl"),
+        (&["report", "a", "--out", "mine"], "mine/cost.svg"),
+    ] {
+        let refused = ask(folder, arguments);
+        refused.refused(&["--out: expected a file that does not exist yet, or --force", name]);
+        assert_eq!(read(folder.join(name)), own);
+    }
+    assert!(!folder.join("mine/report.html").exists());
+    for arguments in [
+        &["report", "a", "--out", "page.html"][..],
+        &["graph", "a", "0", "--out", "graph.html"],
+        &["export", "a", "--out", "export.jsonl"],
+        &["report", "a", "--out", "mine"],
+    ] {
+        ask(folder, [arguments, &["--force"]].concat()).with_code(0);
+    }
+    for name in ["page.html", "graph.html", "export.jsonl", "mine/queries.csv", "mine/cost.svg"] {
+        assert_ne!(read(folder.join(name)), own, "{name}");
+    }
+    // A directory with a report gets the new one.
+    std::fs::write(folder.join("mine/queries.csv"), own).unwrap();
+    ask(folder, ["report", "a", "--out", "mine"]).with_code(0);
+    assert_ne!(read(folder.join("mine/queries.csv")), own);
+    #[cfg(unix)]
+    ask(folder, ["graph", "a", "0", "--dot", "--out", "/dev/null"]).with_code(0);
+}
+
+#[test]
 fn gains_are_shown_by_a_field_of_the_data() {
     let folder = folder();
     let folder = folder.path();
@@ -170,7 +210,7 @@ fn gains_are_shown_by_a_field_of_the_data() {
     ask(folder, ["report", "a", "--out", "plain"]).with_code(0);
     assert!(!folder.join("plain/slices.csv").exists());
     ask(folder, ["report", "a", "--by", "kin"]).refused(&[
-        "by: expected a field of the data",
+        "error: --by: expected a field of the data",
         "\"kin\"",
         "kind, level",
     ]);

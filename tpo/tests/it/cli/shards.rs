@@ -58,7 +58,7 @@ fn merged_parts_are_the_run_that_is_made_at_once() {
         let verified = command(folder, &["verify", &merged]).with_code(0);
         assert_eq!(verified.out, command(folder, &["verify", &single]).with_code(0).out);
         command(folder, &["report", &merged, "--out", "report"]).with_code(0);
-        command(folder, &["graph", &merged, "3", "--out", "graph.html"]).with_code(0);
+        command(folder, &["graph", &merged, "3", "--out", "graph.html", "--force"]).with_code(0);
         let resumed = ["--data", "queries.json", "--out", &merged, "--resume"];
         Running::start(tpo(folder, resumed.iter().chain(&more))).end().with_code(0);
         assert_eq!(

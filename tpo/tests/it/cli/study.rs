@@ -115,7 +115,7 @@ async fn cells_are_what_single_runs_are_and_pay_once_for_what_they_share() {
     // What reads runs reads them.
     for folders in [vec!["out".to_owned()], listed(&folder.path().join("out"))] {
         let mut report = program(folder.path());
-        report.arg("report").args(&folders).args(["-o", "page.html"]);
+        report.arg("report").args(&folders).args(["-o", "page.html", "--force"]);
         Running::start(report).end().with_code(0);
         let page = read(folder.path().join("page.html"));
         assert!(page.contains("shuffled-d2-n3-t0.7-s1") && page.contains("bon-n3-t0.7-s2"));

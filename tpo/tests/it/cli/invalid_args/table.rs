@@ -57,7 +57,7 @@ pub(super) const FILES: &[(&str, &[u8])] = &[
 /// Mistakes of new users: the command line after `tpo`, and the words of the message that decide.
 pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     // Commands.
-    ("rnu", &["unrecognized subcommand 'rnu'"]),
+    ("rnu", &["unrecognized subcommand 'rnu'", "a similar subcommand exists: 'run'"]),
     ("q.json", &["unrecognized subcommand 'q.json'", "use 'tpo run --data q.json'"]),
     ("none.csv.gz", &["'none.csv.gz'", "use 'tpo run --data none.csv.gz'"]),
     ("run ok.jsonl", &["unexpected argument 'ok.jsonl'", "use 'tpo run --data ok.jsonl'"]),
@@ -113,9 +113,16 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ("graph none first", &["none holds no run"]),
     ("graph none -1", &["'-1' for '<QUERY>'", "a whole number from 0"]),
     ("export none --rows pair", &["'pair'", "pairs, comparisons, best or answers"]),
-    ("export none --style hf", &["'hf'", "trl, trl-text or openrlhf"]),
+    (
+        "export none --style hf",
+        &["'hf' for '--style <STYLE>': expected trl, trl-text or openrlhf, got hf"],
+    ),
+    ("run --shard 9", &["'9' for '--shard <I/N>': expected I/N with I from 1 to N"]),
+    ("run --accept x", &["'x' for '--accept <RULE>': expected improvement or always, got x"]),
+    ("export none --out ok.jsonl", &["--out: expected a file that does not exist", "--force"]),
+    ("graph none 0 --out ok.jsonl --dot", &["--out: expected a file that does not exist"]),
     ("export none --out x.xlsx", &["--out", ".jsonl, .json, .csv, .tsv or .parquet", "x.xlsx"]),
-    ("config show --toml --json", &["expected one of --toml and --json, got both"]),
+    ("config show --toml --json", &["error: --toml: expected one of --toml and --json, got both"]),
     // Flags and their values.
     ("run --data", &["a value is required for '--data <FILE>'"]),
     ("run --data=", &["invalid value ''", "expected a path"]),
@@ -142,7 +149,17 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
         &["expected sim, vllm", "length, format, command or local", "lenght"],
     ),
     ("run --reward length:from=9,to=1", &["at least as many words in `to`"]),
-    ("run --reward sim:weight=x", &["weight: expected a number, got x"]),
+    ("run --reward sim:weight=x", &["error: --reward: expected a number, got weight=x"]),
+    ("run --reward judge:votes=0", &["error: --reward: expected at least 1, got votes=0"]),
+    (
+        "run --reward pairwise-judge:pairs=x",
+        &["error: --reward: expected all or sparse, got pairs=x"],
+    ),
+    (
+        "run --reward format:pattern=(",
+        &["error: --reward: expected a regular expression, got pattern=\"(\": "],
+    ),
+    ("bench arena-hard --data ok.jsonl --model-name a/b", &["error: --model-name: expected one"]),
     (
         "run --reward command --reward-command no-such-program",
         &["expected a program in a folder of PATH, or the path of one", "no-such-program"],
