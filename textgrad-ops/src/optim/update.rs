@@ -51,7 +51,7 @@ pub(super) async fn rewrite(
     }
     let op = Arc::new(Update {
         settings: Arc::clone(settings),
-        marks: Marks::of(&messages),
+        marks: Marks::of(&messages, settings.tags.clone()),
         messages,
         for_edits,
         role: Arc::clone(&role),

@@ -41,6 +41,8 @@ async fn an_ambiguous_reply_is_not_guessed() {
         "Between <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE>: new text".to_owned(),
         format!("<IMPROVED_VARIABLE> is where it goes.\n{}", tagged("new text")),
         format!("<IMPROVED_VARIABLE>\nThe tag\n{}", tagged("opens")),
+        "<IMPROVED_VARIABLE>a</IMPROVED_VARIABLE><IMPROVED_VARIABLE>b</IMPROVED_VARIABLE>"
+            .to_owned(),
     ] {
         assert_eq!(taken(reply.as_str().into()).await, None, "{reply}");
     }
