@@ -10,6 +10,7 @@ use textgrad_core::{
 };
 
 use super::feedback::FeedbackRequest;
+use super::no_answer::answers;
 use super::prompt::{Field, PromptForm, Render, TurnSlot};
 use super::request::LlmRequest;
 use crate::prompts::Exchange;
@@ -323,9 +324,8 @@ impl Op for LlmCall {
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         let settings = &self.settings;
         let response = settings.engine.complete(&self.request_of_inputs(inputs)?).await?;
-        // A blank text is no answer. Engines may give more than was asked for.
-        let choices = response.choices.into_iter().filter(|choice| !choice.text.trim().is_empty());
-        let choices = choices.take(settings.sampling.n as usize);
+        // Engines may give more than was asked for.
+        let choices = answers(response)?.into_iter().take(settings.sampling.n.max(1) as usize);
         choices.map(|choice| self.output_of(choice)).collect()
     }
 

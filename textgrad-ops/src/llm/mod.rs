@@ -2,6 +2,7 @@
 
 mod call;
 mod feedback;
+mod no_answer;
 mod prompt;
 mod quote;
 mod request;

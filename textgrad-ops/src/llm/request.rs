@@ -79,7 +79,8 @@ impl<'a> LlmRequest<'a> {
     ///
     /// # Errors
     /// [`Error::Forward`] with the cause: a field that is missing, unknown or given twice, an image where text is
-    /// needed or the other way round, or the failure of the engine.
+    /// needed or the other way round, or the failure of the engine. Of a response whose texts are all blank, or which
+    /// has none, the cause is an [`EngineError`](textgrad_core::EngineError) as for such a reply of a server.
     pub async fn all(self) -> Result<Vec<Variable>, Error> {
         let settings = match self.seed {
             None => Arc::clone(&self.call.settings),

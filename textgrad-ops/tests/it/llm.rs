@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::{Answers, lines, pack, picture, script, user, whole};
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
-    Backward, Engine, EngineError, Error, ErrorKind, Feedback, Graph, Layout, Message, Purpose,
-    Sampling, Seed, Variable, backward,
+    Backward, Choice, Engine, EngineError, ErrorKind, Feedback, FinishReason, Graph, Layout,
+    Message, Purpose, Sampling, Seed, Variable, backward,
 };
 use textgrad_ops::{
     LlmCall, LlmCallBuilder, LlmReduce, TextLoss, TextualGradientDescent, aggregate,
@@ -248,14 +248,47 @@ async fn merged_feedback_is_a_node_of_the_graph_too() {
     assert_eq!(lines(&engine.requests()[0]), ["system: merge", asked]);
 }
 
+/// Kind: Empty, truncated, refused | a response of an engine of one's own without a text | an error of the class and
+/// words of a reply over HTTP
 #[tokio::test]
-async fn a_blank_reply_is_no_response() {
-    for blank in ["", " \n\t", "\u{a0}"] {
-        let engine = Arc::new(ScriptedEngine::new([blank]));
-        let llm = LlmCall::builder(engine).build();
-        let error = llm.ask(Variable::constant("hi", "prompt")).one().await.unwrap_err();
-        assert!(matches!(error, Error::OutputCount { got: 0, .. }), "{error}");
+async fn a_response_without_a_text_fails_as_over_http() {
+    let blank = |text: &str, reason| Choice::new(text, reason);
+    let (stop, length) = (FinishReason::Stop, FinishReason::Length);
+    let filter = FinishReason::ContentFilter;
+    let none = "none of the 1 choices has a text (finish reasons: stop)";
+    for (choices, kind, retryable, words) in [
+        (vec![], ErrorKind::BadResponse, true, "the reply has no choices"),
+        (vec![blank("", stop.clone())], ErrorKind::NoAnswer, true, none),
+        (vec![blank(" \n\t\u{a0}", stop.clone())], ErrorKind::NoAnswer, true, none),
+        (vec![blank("", length.clone())], ErrorKind::NoAnswer, false, "raise max tokens"),
+        (vec![blank("", filter.clone())], ErrorKind::Refused, false, "the model refused to answer"),
+        (
+            vec![blank("", filter), blank("", stop)],
+            ErrorKind::NoAnswer,
+            true,
+            "content_filter, stop",
+        ),
+    ] {
+        let engine = Arc::new(ScriptedEngine::new(vec![Reply::choices(choices); 3]));
+        let llm = LlmCall::builder(engine.clone()).build();
+        let prompt = Variable::constant("hi", "prompt");
+        let loss = TextLoss::new(engine, "judge");
+        for error in [
+            llm.ask(&prompt).one().await.unwrap_err(),
+            llm.ask(&prompt).all().await.unwrap_err(),
+            loss.evaluate(&prompt).await.unwrap_err(),
+        ] {
+            let engine = error.engine().unwrap();
+            assert_eq!((engine.kind(), engine.is_retryable()), (kind, retryable), "{engine}");
+            assert!(engine.message().contains(words), "{engine}");
+        }
     }
+    // Beside a text, a blank one is left out.
+    let reply = Reply::choices([blank("", length), blank("red", FinishReason::Stop)]);
+    let engine = Arc::new(ScriptedEngine::new([reply]));
+    let llm = LlmCall::builder(engine).sampling(Sampling::default().with_n(2)).build();
+    let answers = llm.ask(Variable::constant("hi", "prompt")).all().await.unwrap();
+    assert_eq!(answers.iter().map(Variable::text).collect::<Vec<_>>(), [Some("red")]);
 }
 
 #[tokio::test]
