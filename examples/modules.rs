@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use textgrad_core::{
-    Backward, Engine, Member, Module, Parameter, Seed, StateDict, Variable, section,
+    Backward, Engine, Members, Module, Parameter, Seed, StateDict, Variable, section,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent, concat};
@@ -43,8 +43,8 @@ impl Step {
 }
 
 impl Module for Step {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("task", (&self.task).into()), ("style", (&self.style).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("task".into(), (&self.task).into()), ("style".into(), (&self.style).into())]
     }
 }
 
@@ -77,8 +77,8 @@ impl Writer {
 }
 
 impl Module for Writer {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("draft", (&self.draft).into()), ("edit", (&self.edit).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("draft".into(), (&self.draft).into()), ("edit".into(), (&self.edit).into())]
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::Parser;
 use serde_json::json;
-use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, truncate};
+use textgrad_core::{Engine, Error, Members, Module, Parameter, Seed, Variable, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::ScoreLoss;
 use textgrad_ops::layer::EngineExt;
@@ -102,8 +102,8 @@ struct Counter {
 }
 
 impl Module for Counter {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("system", (&self.system).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("system".into(), (&self.system).into())]
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::Parser;
 use textgrad_core::{
-    Backward, Engine, Error, Feedback, Member, Module, PromptModule, PromptPack, Sampling, Seed,
+    Backward, Engine, Error, Feedback, Members, Module, PromptModule, PromptPack, Sampling, Seed,
     StateDict, Variable,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
@@ -50,8 +50,8 @@ struct Iteration {
 }
 
 impl Module for Iteration {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("prompts", (&self.prompts).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("prompts".into(), (&self.prompts).into())]
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cpu_time::ProcessTime;
 use textgrad_core::{
-    Choice, Engine, Error as CoreError, FinishReason, Gradients, Member, Module, Parameter,
+    Choice, Engine, Error as CoreError, FinishReason, Gradients, Members, Module, Parameter,
     Purpose, Reduce, Request, Response, Seed, Variable, engine_fn,
 };
 use textgrad_ops::layer::EngineExt;
@@ -36,8 +36,8 @@ struct Solver {
 }
 
 impl Module for Solver {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("system", (&self.system).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("system".into(), (&self.system).into())]
     }
 }
 

@@ -89,8 +89,8 @@ pub use self::prompt::{
 pub use self::score::Score;
 pub use self::seed::Seed;
 pub use self::variable::{
-    Assignment, Image, ImageError, Member, Module, Parameter, ParameterBuilder, ParameterState,
-    Source, StateDict, Value, Variable, Version, truncate,
+    Assignment, Image, ImageError, Member, Members, Module, Parameter, ParameterBuilder,
+    ParameterState, Source, StateDict, Value, Variable, Version, truncate,
 };
 #[cfg(feature = "page")]
 pub use self::view::{Page, PageCall, WordChange, WordChangeKind, word_changes};

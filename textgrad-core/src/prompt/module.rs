@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::error::PromptError;
 use super::pack::PromptPack;
 use crate::check::Check;
-use crate::variable::{Member, Module, Parameter, Variable};
+use crate::variable::{Members, Module, Parameter, Variable};
 
 /// A pack with templates that are parameters: the wording of losses, of requests for feedback and of updates, as a
 /// part of a program that is trained.
@@ -118,8 +118,8 @@ fn assigned(
 }
 
 impl Module for PromptModule {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        self.templates.iter().map(|(name, parameter)| (name.as_str(), parameter.into())).collect()
+    fn members(&self) -> Members<'_> {
+        self.templates.iter().map(|(name, parameter)| (name.into(), parameter.into())).collect()
     }
 }
 

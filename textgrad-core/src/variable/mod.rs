@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-pub use self::module::{Member, Module, StateDict};
+pub use self::module::{Member, Members, Module, StateDict};
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder, ParameterState, Version};
 pub use self::value::{Image, ImageError, Value, truncate};
 use crate::error::Error;

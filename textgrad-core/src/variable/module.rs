@@ -1,5 +1,6 @@
 //! Reusable parts of a program, with named parameters, and their texts by name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ impl<'a, M: Module> From<&'a M> for Member<'a> {
     }
 }
 
+/// The members of a [`Module`] with their names, which may be generated: `(format!("step{i}").into(), step.into())`.
+pub type Members<'a> = Vec<(Cow<'a, str>, Member<'a>)>;
+
 /// A reusable part of a program, with named parameters and modules within.
 ///
 /// The names of parameters are paths: a parameter `system` of a module's member `writer` is
@@ -46,18 +50,18 @@ impl<'a, M: Module> From<&'a M> for Member<'a> {
 ///
 /// # Examples
 /// ```
-/// use textgrad_core::{Member, Module, Parameter};
+/// use textgrad_core::{Members, Module, Parameter};
 ///
 /// struct Step { system: Parameter }
 /// impl Module for Step {
-///     fn members(&self) -> Vec<(&str, Member<'_>)> {
-///         vec![("system", (&self.system).into())]
+///     fn members(&self) -> Members<'_> {
+///         vec![("system".into(), (&self.system).into())]
 ///     }
 /// }
 /// struct Chain { plan: Step, write: Step }
 /// impl Module for Chain {
-///     fn members(&self) -> Vec<(&str, Member<'_>)> {
-///         vec![("plan", (&self.plan).into()), ("write", (&self.write).into())]
+///     fn members(&self) -> Members<'_> {
+///         vec![("plan".into(), (&self.plan).into()), ("write".into(), (&self.write).into())]
 ///     }
 /// }
 ///
@@ -74,7 +78,7 @@ impl<'a, M: Module> From<&'a M> for Member<'a> {
 /// ```
 pub trait Module: Send + Sync {
     /// The members with their names, in a fixed order. A name must not be empty nor hold a dot.
-    fn members(&self) -> Vec<(&str, Member<'_>)>;
+    fn members(&self) -> Members<'_>;
 
     /// All parameters with their paths, those of the modules within among them. A shared one comes once per
     /// name.
@@ -135,16 +139,16 @@ pub trait Module: Send + Sync {
 
 fn collect(
     path: &str,
-    members: Vec<(&str, Member<'_>)>,
+    members: Members<'_>,
     found: &mut Vec<(String, Parameter)>,
 ) -> Result<(), Error> {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: Vec<Cow<'_, str>> = Vec::new();
     for (name, member) in members {
         if name.is_empty() || name.contains('.') || seen.contains(&name) {
-            return Err(Error::MemberName { module: path.to_owned(), name: name.to_owned() });
+            return Err(Error::MemberName { module: path.to_owned(), name: name.into_owned() });
         }
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
         seen.push(name);
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         match member {
             Member::Parameter(parameter) => found.push((path, parameter.clone())),
             Member::Module(module) => collect(&path, module.members(), found)?,
@@ -225,17 +229,34 @@ mod tests {
     struct Pair(Parameter, Parameter);
 
     impl Module for Pair {
-        fn members(&self) -> Vec<(&str, Member<'_>)> {
-            vec![("a", (&self.0).into()), ("b", (&self.1).into())]
+        fn members(&self) -> Members<'_> {
+            vec![("a".into(), (&self.0).into()), ("b".into(), (&self.1).into())]
         }
     }
 
     struct Named(&'static [&'static str], Parameter);
 
     impl Module for Named {
-        fn members(&self) -> Vec<(&str, Member<'_>)> {
-            self.0.iter().map(|name| (*name, (&self.1).into())).collect()
+        fn members(&self) -> Members<'_> {
+            self.0.iter().map(|name| ((*name).into(), (&self.1).into())).collect()
         }
+    }
+
+    struct Numbered(Vec<Pair>);
+
+    impl Module for Numbered {
+        fn members(&self) -> Members<'_> {
+            let named = self.0.iter().enumerate();
+            named.map(|(i, pair)| (format!("p{i}").into(), pair.into())).collect()
+        }
+    }
+
+    #[test]
+    fn names_may_be_generated() {
+        let pair = || Pair(parameter("x"), parameter("y"));
+        let names = Numbered(vec![pair(), pair()]).named_parameters().unwrap();
+        let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["p0.a", "p0.b", "p1.a", "p1.b"]);
     }
 
     fn parameter(text: &str) -> Parameter {

@@ -9,7 +9,7 @@ use crate::score::Example;
 ///
 /// # Examples
 /// ```
-/// use textgrad_core::{Error, Member, Module, Parameter, Seed, Variable};
+/// use textgrad_core::{Error, Members, Module, Parameter, Seed, Variable};
 /// use textgrad_ops::LlmCall;
 /// use textgrad_ops::score::Example;
 /// use textgrad_ops::train::{Program};
@@ -17,8 +17,8 @@ use crate::score::Example;
 /// struct Solver { system: Parameter, llm: LlmCall }
 ///
 /// impl Module for Solver {
-///     fn members(&self) -> Vec<(&str, Member<'_>)> {
-///         vec![("system", (&self.system).into())]
+///     fn members(&self) -> Members<'_> {
+///         vec![("system".into(), (&self.system).into())]
 ///     }
 /// }
 ///

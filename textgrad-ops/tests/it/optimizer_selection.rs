@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use textgrad_core::{Member, Module, Parameter, Score, Variable, check_fn};
+use textgrad_core::{Members, Module, Parameter, Score, Variable, check_fn};
 use textgrad_ops::{Error, ParameterUpdate, Proposal, TrialParameter, UpdateOutcome};
 
 fn update(parameter: &Parameter, texts: &[&str]) -> ParameterUpdate {
@@ -148,8 +148,8 @@ struct Program {
 }
 
 impl Module for Program {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("system", (&self.system).into()), ("style", (&self.style).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("system".into(), (&self.system).into()), ("style".into(), (&self.style).into())]
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::support::{Answers, script, tagged, user};
 use serde_json::json;
 use textgrad_core::{
-    Feedback, Gradients, Member, Module, Parameter, Purpose, Variable, backward, check_fn,
+    Feedback, Gradients, Members, Module, Parameter, Purpose, Variable, backward, check_fn,
 };
 use textgrad_ops::score::{Example, LlmJudge, Scorer};
 use textgrad_ops::{
@@ -90,8 +90,8 @@ async fn feedback_without_a_context_is_shown_and_is_no_error() {
 async fn parameters_of_one_role_are_not_one() {
     struct Two([Parameter; 2]);
     impl Module for Two {
-        fn members(&self) -> Vec<(&str, Member<'_>)> {
-            vec![("first", (&self.0[0]).into()), ("second", (&self.0[1]).into())]
+        fn members(&self) -> Members<'_> {
+            vec![("first".into(), (&self.0[0]).into()), ("second".into(), (&self.0[1]).into())]
         }
     }
     let two = Two(["a", "b"].map(|text| Parameter::new(text, "system prompt")));

@@ -52,7 +52,7 @@ use crate::score::Scorer;
 /// ```
 /// use std::sync::Arc;
 /// use textgrad_core::{
-///     Choice, Error, FinishReason, Member, Module, Parameter, Purpose, Request, Response, Seed, Variable,
+///     Choice, Error, FinishReason, Members, Module, Parameter, Purpose, Request, Response, Seed, Variable,
 ///     engine_fn, Engine,
 /// };
 /// use textgrad_ops::ScoreLoss;
@@ -63,8 +63,8 @@ use crate::score::Scorer;
 /// struct Solver { system: Parameter, llm: LlmCall }
 ///
 /// impl Module for Solver {
-///     fn members(&self) -> Vec<(&str, Member<'_>)> {
-///         vec![("system", (&self.system).into())]
+///     fn members(&self) -> Members<'_> {
+///         vec![("system".into(), (&self.system).into())]
 ///     }
 /// }
 ///

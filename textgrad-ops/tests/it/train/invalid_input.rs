@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Member, Module, Variable};
+use textgrad_core::{Members, Module, Variable};
 use textgrad_ops::score::{Example, NumericMatch, scorer_fn};
 use textgrad_ops::train::{Acceptance, Dataset, Program, Trainer, TrainerBuilder};
 use textgrad_ops::{Error, TextLoss, example_loss_fn};
@@ -48,7 +48,7 @@ fn what_is_missing_is_named() {
 struct Constant;
 
 impl Module for Constant {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
+    fn members(&self) -> Members<'_> {
         Vec::new()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Choice, Engine, EngineError, Error, FinishReason, Gradients, Member, Module, Parameter,
+    Choice, Engine, EngineError, Error, FinishReason, Gradients, Members, Module, Parameter,
     Purpose, Request, Response, Seed, Variable, engine_fn,
 };
 use textgrad_ops::score::{Example, NumericMatch};
@@ -184,8 +184,8 @@ struct Pair {
 }
 
 impl Module for Pair {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("digit", (&self.digit).into()), ("sign", (&self.sign).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("digit".into(), (&self.digit).into()), ("sign".into(), (&self.sign).into())]
     }
 }
 

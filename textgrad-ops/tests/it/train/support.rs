@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 use textgrad_core::{
-    Choice, Engine, EngineError, EngineInfo, Error, ErrorKind, FinishReason, Gradients, Member,
+    Choice, Engine, EngineError, EngineInfo, Error, ErrorKind, FinishReason, Gradients, Members,
     Module, Parameter, Purpose, Request, Response, Seed, Variable,
 };
 use textgrad_ops::ScoreLoss;
@@ -176,8 +176,8 @@ pub(crate) struct Solver {
 }
 
 impl Module for Solver {
-    fn members(&self) -> Vec<(&str, Member<'_>)> {
-        vec![("system", (&self.system).into())]
+    fn members(&self) -> Members<'_> {
+        vec![("system".into(), (&self.system).into())]
     }
 }
 
