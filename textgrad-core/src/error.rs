@@ -320,8 +320,8 @@ pub fn describe(error: &dyn StdError) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let message = error.to_string();
-        // A transparent error repeats what it wraps.
-        if !text.ends_with(&message) {
+        // A transparent error repeats what it wraps, and some errors show their causes.
+        if !text.ends_with(&message) && !text.contains(&format!(": {message}: ")) {
             text.push_str(": ");
             text.push_str(&message);
         }

@@ -5,12 +5,13 @@ mod state;
 mod tags;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use derive_setters::Setters;
 
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, describe};
 use crate::gradient::Gradients;
 use crate::graph::Graph;
 use crate::op::{Call, Layout};
@@ -20,15 +21,23 @@ use crate::variable::Variable;
 /// A backward pass that ended early: why, and what it had found by then.
 ///
 /// A call that fails lets those that are already under way finish, for they are paid for; nothing new is
-/// started. To stop at once, drop the pass.
-#[derive(Debug, thiserror::Error)]
-#[error("the backward pass ended early; what reached {} variable(s) is kept", .gradients.len())]
+/// started. To stop at once, drop the pass. Neither `Display`, which has the causes, nor `Debug` shows the gradients.
+#[derive(thiserror::Error)]
+#[error("the backward pass ended early, with the gradients of {} variable(s): {}", .gradients.len(), describe(.error))]
 pub struct BackwardError {
     /// What went wrong first, in the order of the graph.
     #[source]
     pub error: Error,
     /// Everything that was found before the pass ended.
     pub gradients: Gradients,
+}
+
+impl fmt::Debug for BackwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gradients = format_args!("of {} variable(s)", self.gradients.len());
+        let mut shown = f.debug_struct("BackwardError");
+        shown.field("error", &self.error).field("gradients", &gradients).finish()
+    }
 }
 
 /// Keeps why the pass ended and drops the gradients that it had found, so that `?` works where they are of no

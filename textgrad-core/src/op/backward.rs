@@ -1,5 +1,6 @@
 //! The context of an op's backward, and its failure.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -41,13 +42,20 @@ impl Layout {
 
 /// A backward that failed, with the gradients that were paid for before it did.
 ///
-/// Made from an [`Error`] by `?`; it then carries none.
-#[derive(Debug)]
+/// Made from an [`Error`] by `?`; it then carries none. `Debug` shows their number.
 pub struct OpFailure {
     /// What went wrong.
     pub error: Error,
     /// One entry per input, as a backward that succeeds returns; or empty.
     pub gradients: Vec<Option<Gradient>>,
+}
+
+impl fmt::Debug for OpFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gradients = format_args!("{}", self.gradients.iter().flatten().count());
+        let mut shown = f.debug_struct("OpFailure");
+        shown.field("error", &self.error).field("gradients", &gradients).finish()
+    }
 }
 
 impl<E: Into<Error>> From<E> for OpFailure {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::support::{Log, join, on, reached, says, speaks};
 use textgrad_core::{
-    Backward, BackwardCx, BackwardEvent, Error, Feedback, OpFailure, Variable, backward,
+    Backward, BackwardCx, BackwardEvent, EngineError, Error, ErrorKind, Feedback, OpFailure,
+    Variable, backward, describe,
 };
 use tokio::time::Instant;
 
@@ -174,6 +175,53 @@ async fn a_panic_is_an_error_of_the_pass() {
         );
         assert_eq!(reached(&failure.gradients, &x), ["top/1"]);
     }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_observer_is_an_error_of_the_pass() {
+    let x = Variable::differentiable("x", "x");
+    let z = on(speaks("top"), &[&on(speaks("f"), &[&x]).await, &x]).await;
+    for at in 0..4 {
+        let count = AtomicUsize::new(0);
+        let observer = move |_: &BackwardEvent<'_>| {
+            assert_ne!(count.fetch_add(1, Ordering::SeqCst), at, "no more");
+        };
+        let failure = Backward::new(&z).observer(Arc::new(observer)).run().await.unwrap_err();
+        let text = failure.error.to_string();
+        assert!(text.starts_with("op \"observer\" panicked") && text.contains("no more"), "{text}");
+        assert_eq!(failure.gradients.get(&x).is_empty(), at == 0, "what was paid for is kept");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_a_pass_shows_its_causes_and_no_gradients() {
+    let broken = || {
+        join("broken").with_backward(|_: BackwardCx| async {
+            let engine = EngineError::new(ErrorKind::RateLimited, "slow down").with_status(429);
+            Err::<Vec<_>, _>(OpFailure::from(engine))
+        })
+    };
+    let failure = async |size: usize| {
+        let x = Variable::differentiable("x", "x");
+        let first = on(broken(), &[&x]).await;
+        let leaves: Vec<Variable> = (0..size).map(|_| Variable::differentiable("y", "y")).collect();
+        let inputs: Vec<&Variable> = [&first].into_iter().chain(&leaves).collect();
+        backward(&on(speaks("top"), &inputs).await).await.unwrap_err()
+    };
+    let error = failure(50).await;
+    let causes = "the backward of op \"broken\" failed: slow down (HTTP 429)";
+    let start = "the backward pass ended early, with the gradients of";
+    let text = error.to_string();
+    assert!(text.starts_with(start) && text.ends_with(causes), "{text}");
+    assert_eq!(describe(&error), text, "no cause is shown twice");
+    let (small, large) = (format!("{:?}", failure(1).await), format!("{error:?}"));
+    assert!(large.len() <= small.len() + 5 && large.contains("slow down"), "{large}");
+    let failure = |count: usize| OpFailure {
+        error: Error::op("no"),
+        gradients: vec![Some(Feedback::new("a long one").into()); count],
+    };
+    let (one, many) = (format!("{:?}", failure(1)), format!("{:?}", failure(50)));
+    assert!(many.len() <= one.len() + 1 && many.contains("50"), "{many}");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Records of a training.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{StateDict, Usage};
+use textgrad_core::{StateDict, Usage, describe};
 
 use crate::error::Error;
 
@@ -168,15 +169,23 @@ impl Training {
     }
 }
 
-/// A training that failed: why, and what it had by then.
-#[derive(Debug, thiserror::Error)]
-#[error("the training {}", progress(.so_far.as_deref()))]
+/// A training that failed: why, and what it had by then. `Display` has the causes; `Debug` shows the number of steps.
+#[derive(thiserror::Error)]
+#[error("the training {}: {}", progress(.so_far.as_deref()), describe(.error))]
 pub struct TrainFailure {
     /// What went wrong.
     #[source]
     pub error: Error,
     /// What there was by then; none if the training had not begun. The program holds the best texts.
     pub so_far: Option<Box<Training>>,
+}
+
+impl fmt::Debug for TrainFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = self.so_far.as_ref().map(|so_far| so_far.steps.len());
+        let mut shown = f.debug_struct("TrainFailure");
+        shown.field("error", &self.error).field("steps", &steps).finish_non_exhaustive()
+    }
 }
 
 fn progress(so_far: Option<&Training>) -> String {

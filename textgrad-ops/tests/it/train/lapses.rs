@@ -50,6 +50,9 @@ async fn a_set_without_a_score_ends_it_with_the_best_so_far() {
         };
         assert_eq!(*named, set);
         assert_eq!(failure.error.engine().unwrap().kind(), kind);
+        let shown = failure.to_string();
+        assert!(shown.contains(&failure.error.to_string()), "{shown}");
+        assert!(!format!("{failure:?}").contains("StepRecord"), "the history is not shown");
         let training = failure.so_far.unwrap();
         assert_eq!((training.ended, training.test), (None, None));
         assert_eq!(text, training.best.get("system").unwrap());
