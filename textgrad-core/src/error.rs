@@ -41,8 +41,8 @@ pub enum Error {
         /// What went wrong.
         source: Box<Error>,
     },
-    /// An op panicked in a backward pass.
-    #[error("op {op:?} panicked in its backward: {message}")]
+    /// An op, or an engine that it asked, panicked.
+    #[error("op {op:?} panicked: {message}")]
     Panic {
         /// The op.
         op: String,

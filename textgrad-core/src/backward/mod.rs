@@ -198,7 +198,8 @@ pub enum BackwardEvent<'a> {
     },
 }
 
-/// Receives the events of a backward pass. Called from within the pass: return quickly.
+/// Receives the events of a backward pass. Called from within the pass: return quickly. A panic ends the pass with
+/// [`Error::Panic`].
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &BackwardEvent<'_>);

@@ -9,7 +9,7 @@ use petgraph::graph::NodeIndex;
 use super::state::State;
 use super::tags::Group;
 use super::{Backward, BackwardError, BackwardEvent};
-use crate::error::{Error, catch_panic_async};
+use crate::error::{Error, catch_panic, catch_panic_async};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
 use crate::graph::GraphNode;
 use crate::op::{BackwardCall, BackwardCx, Call, OpFailure};
@@ -78,7 +78,10 @@ impl Pass {
 
     fn start_reduce(&mut self, node: NodeIndex, variable: &Variable, group: Group) {
         let feedback = group.feedback.len();
-        self.notify(&BackwardEvent::ReduceStarted { variable, feedback });
+        self.notify(node, &BackwardEvent::ReduceStarted { variable, feedback });
+        if self.failure.is_some() {
+            return;
+        }
         let cx = ReduceCx {
             variable: variable.clone(),
             feedback: group.feedback.clone(),
@@ -107,7 +110,10 @@ impl Pass {
         if !needs.contains(&true) || gradients.iter().all(Vec::is_empty) {
             return self.state.finish_call(node, &call, Vec::new());
         }
-        self.notify(&BackwardEvent::CallStarted { call: &call });
+        self.notify(node, &BackwardEvent::CallStarted { call: &call });
+        if self.failure.is_some() {
+            return Ok(());
+        }
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
         let (engine, layout) = (self.settings.engine.clone(), self.settings.layout);
         let given = Arc::clone(&call);
@@ -138,7 +144,7 @@ impl Pass {
                     }
                 }
                 let gradients = said.iter().flatten().count();
-                self.notify(&BackwardEvent::CallFinished { call: &call, gradients });
+                self.notify(node, &BackwardEvent::CallFinished { call: &call, gradients });
                 if let Err(error) = self.state.finish_call(node, &call, said) {
                     self.fail(node, error);
                 }
@@ -170,15 +176,22 @@ impl Pass {
     }
 
     fn fail(&mut self, node: NodeIndex, error: Error) {
-        self.notify(&BackwardEvent::Failed { error: &error });
+        self.notify(node, &BackwardEvent::Failed { error: &error });
+        self.keep(node, error);
+    }
+
+    fn keep(&mut self, node: NodeIndex, error: Error) {
         if self.failure.as_ref().is_none_or(|(index, _)| *index < node.index()) {
             self.failure = Some((node.index(), error));
         }
     }
 
-    fn notify(&self, event: &BackwardEvent<'_>) {
-        if let Some(observer) = &self.settings.observer {
-            observer.event(event);
+    /// Tells the observer. One that panics ends the pass and is told nothing more.
+    fn notify(&mut self, node: NodeIndex, event: &BackwardEvent<'_>) {
+        let Some(observer) = &self.settings.observer else { return };
+        if let Err(message) = catch_panic(|| observer.event(event)) {
+            self.settings.observer = None;
+            self.keep(node, Error::Panic { op: "observer".to_owned(), message });
         }
     }
 }

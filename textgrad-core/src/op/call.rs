@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Op;
 use super::inputs::{Inputs, Output};
-use crate::error::Error;
+use crate::error::{Error, catch_panic_async};
 use crate::variable::Variable;
 
 /// One call of an op: the op, what went in and what came out.
@@ -73,6 +73,7 @@ impl Call {
 ///
 /// # Errors
 /// [`Error::Forward`] with the op's name and what went wrong; see [`Error::to_variable`] to learn from it.
+/// [`Error::Panic`] if the op, or an engine that it asked, panicked.
 ///
 /// # Examples
 /// ```
@@ -92,9 +93,10 @@ impl Call {
 /// ```
 pub async fn apply(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Vec<Variable>, Error> {
     let inputs = inputs.into();
-    match op.forward(&inputs).await {
-        Ok(outputs) => Ok(Call::record(op, inputs, outputs)),
-        Err(error) => Err(Error::in_forward(op.name(), error)),
+    match catch_panic_async(async { op.forward(&inputs).await }).await {
+        Ok(Ok(outputs)) => Ok(Call::record(op, inputs, outputs)),
+        Ok(Err(error)) => Err(Error::in_forward(op.name(), error)),
+        Err(message) => Err(Error::Panic { op: op.name().to_owned(), message }),
     }
 }
 

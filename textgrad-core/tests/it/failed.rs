@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::support::{on, speaks, words};
-use futures_util::FutureExt;
 use textgrad_core::{
     EngineError, Error, ErrorKind, Feedback, Graph, Image, Inputs, OpFn, Output, PromptError,
     Quote, Score, Variable, apply, apply_one, backward, op_fn,
@@ -161,8 +160,9 @@ async fn failures_of_an_engine_and_panics_are_not() {
     assert!(error.to_variable([("text", &text)]).is_none());
     assert!(matches!(error, Error::Forward { .. }));
     let panics = ends(|_| panic!("oh"));
-    let apply = std::panic::AssertUnwindSafe(apply(panics, [("text", &text)]));
-    assert!(apply.catch_unwind().await.is_err());
+    let error = apply(panics, [("text", &text)]).await.unwrap_err();
+    assert!(error.to_variable([("text", &text)]).is_none());
+    assert_eq!(error.to_string(), "op \"parse\" panicked: oh");
 }
 
 #[tokio::test]
