@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 
 use crate::engine::EngineError;
 use crate::prompt::PromptError;
-use crate::variable::truncate;
+use crate::variable::{ImageError, truncate};
 
 /// What can go wrong in a forward or a backward pass.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,10 @@ pub enum Error {
     /// A prompt could not be made.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+
+    /// What was given as an image is none.
+    #[error(transparent)]
+    Image(#[from] ImageError),
 
     // Ops.
     /// An op's forward failed.

@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(Image::new(vec![1], "image/"), Err(ImageError::MediaType("image/".into())));
         assert_eq!(Image::new(vec![], "image/png"), Err(ImageError::Empty));
         assert_eq!(Image::from_bytes(b"<html>".to_vec()), Err(ImageError::UnknownFormat));
+        let convert = || -> Result<Image, crate::Error> { Ok(Image::from_bytes(Vec::new())?) };
+        assert_eq!(convert().unwrap_err().to_string(), ImageError::Empty.to_string());
         assert!(
             serde_json::from_str::<Image>(r#"{"media_type":"image/png","base64":"?"}"#).is_err()
         );
