@@ -33,7 +33,7 @@ pub enum Error {
         roles: Vec<String>,
     },
     /// There is no parameter to propose a text for.
-    #[error("expected at least one parameter that is not frozen, got {frozen} frozen and no other")]
+    #[error("expected at least one parameter that is not frozen, got {}", match frozen { 0 => "none".to_owned(), _ => format!("{frozen} frozen and no other") })]
     NoParameters {
         /// How many frozen ones were given.
         frozen: usize,

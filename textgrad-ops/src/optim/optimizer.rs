@@ -35,6 +35,46 @@ use crate::error::Error;
 /// assert_eq!(answer.text().as_ref(), "Mars is red.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
+///
+/// An optimizer of one's own:
+///
+/// ```
+/// use textgrad_core::{Gradients, Parameter, Variable, async_trait, backward};
+/// use textgrad_ops::check::Length;
+/// use textgrad_ops::{Error, Optimizer, Proposal, ScoreLoss};
+///
+/// /// Drops the last word of each text that there is feedback on.
+/// struct Shorten;
+///
+/// #[async_trait]
+/// impl Optimizer for Shorten {
+///     async fn propose(
+///         &self,
+///         parameters: &[Parameter],
+///         _: &Variable,
+///         gradients: &Gradients,
+///     ) -> Result<Proposal, Error> {
+///         let (mut texts, mut unchanged) = (Vec::new(), Vec::new());
+///         for parameter in parameters {
+///             match (gradients.get(parameter), parameter.text().rsplit_once(' ')) {
+///                 ([_, ..], Some((shorter, _))) => texts.push((parameter, shorter.to_owned())),
+///                 _ => unchanged.push(parameter.clone()),
+///             }
+///         }
+///         Ok(Proposal { unchanged, ..Proposal::of(texts) })
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let title = Parameter::new("Man bites dog again", "headline");
+/// let objective = ScoreLoss::check(Length::words(..=3)?).evaluate(&title).await?;
+/// let gradients = backward(&objective).await?;
+/// let proposal = Shorten.propose(&[title.clone()], &objective, &gradients).await?;
+/// proposal.apply()?;
+/// assert_eq!(title.text().as_ref(), "Man bites dog");
+/// assert_eq!(proposal.changed().count(), 1);
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait Optimizer: Send + Sync {
     /// Whether it works from feedback on the parameters themselves. If not, no backward pass is needed, and
@@ -108,6 +148,20 @@ pub struct ParameterUpdate {
 }
 
 impl ParameterUpdate {
+    /// These new texts in place of the present one, the best first.
+    ///
+    /// The present text is that of this call. Where other tasks may assign the parameter while the new texts are made,
+    /// set [`base`](Self::base) to the leaf that they are made from.
+    pub fn new(
+        parameter: &Parameter,
+        texts: impl IntoIterator<Item = impl Into<Arc<str>>>,
+    ) -> Self {
+        let candidate = |text: Arc<str>| Variable::constant(text, Arc::clone(parameter.role()));
+        let candidates = texts.into_iter().map(|text| candidate(text.into())).collect();
+        let rewrite = Ok(UpdateOutcome { candidates, rejected: Vec::new() });
+        Self { parameter: parameter.clone(), base: parameter.variable(), rewrite }
+    }
+
     /// Whether the parameter keeps its text because every new one breaks a rule that is checked
     /// ([`Error::Violations`]). It does not keep the others of the proposal from being assigned: the model did
     /// answer, so this is no failure, and the step of the other parameters is not lost.
@@ -155,6 +209,23 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// One new text for each of these parameters; see [`ParameterUpdate::new`].
+    pub fn of<'a>(texts: impl IntoIterator<Item = (&'a Parameter, impl Into<Arc<str>>)>) -> Self {
+        let updates =
+            texts.into_iter().map(|(parameter, text)| ParameterUpdate::new(parameter, [text]));
+        Self { updates: updates.collect(), unchanged: Vec::new() }
+    }
+
+    /// The parameters whose first new text is another than the text that it replaces. A step can succeed without any:
+    /// a parameter without feedback keeps its text, and so does one whose new texts all break a rule.
+    pub fn changed(&self) -> impl Iterator<Item = &Parameter> {
+        let is_new = |update: &&ParameterUpdate| {
+            let first = update.rewrite.as_ref().ok().and_then(|new| new.candidates.first());
+            first.is_some_and(|first| first.value() != update.base.value())
+        };
+        self.updates.iter().filter(is_new).map(|update| &update.parameter)
+    }
+
     /// Assigns the first new text of every parameter: all of them or none. A parameter that is
     /// [kept](ParameterUpdate::is_kept) is left as it is and is no failure; if all of them are, nothing is
     /// assigned, and that is none either.
@@ -210,11 +281,14 @@ pub(super) struct FeedbackTarget {
 /// The parameters that there is feedback on, and the others.
 ///
 /// # Errors
-/// [`Error::NoFeedback`] if there is none on any.
+/// [`Error::NoFeedback`] if there is none on any, [`Error::NoParameters`] without a parameter.
 pub(super) fn with_feedback(
     parameters: &[Parameter],
     gradients: &Gradients,
 ) -> Result<(Vec<FeedbackTarget>, Vec<Parameter>), Error> {
+    if parameters.is_empty() {
+        return Err(Error::NoParameters { frozen: 0 });
+    }
     let (mut targets, mut unchanged) = (Vec::new(), Vec::new());
     for (position, parameter) in (0..).zip(parameters.iter().cloned()) {
         let base = parameter.variable();
