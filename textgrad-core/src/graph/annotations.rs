@@ -37,22 +37,26 @@ pub struct Annotations {
 
 impl Annotations {
     /// Gives a variable a label, which is drawn in place of its role.
-    pub fn label(&mut self, variable: &Variable, label: impl Into<Arc<str>>) -> &mut Self {
-        self.labels.insert(variable.clone(), label.into());
+    pub fn label(
+        &mut self,
+        variable: impl Into<Variable>,
+        label: impl Into<Arc<str>>,
+    ) -> &mut Self {
+        self.labels.insert(variable.into(), label.into());
         self
     }
 
     /// Gives a variable a score, which is drawn in place of its own.
-    pub fn score(&mut self, variable: &Variable, score: impl Into<Score>) -> &mut Self {
-        self.scores.insert(variable.clone(), score.into());
+    pub fn score(&mut self, variable: impl Into<Variable>, score: impl Into<Score>) -> &mut Self {
+        self.scores.insert(variable.into(), score.into());
         self
     }
 
     /// Adds variables to a stage. A name that is new is the stage after all that there are.
-    pub fn stage<'a>(
+    pub fn stage<V: Into<Variable>>(
         &mut self,
         name: impl Into<Arc<str>>,
-        variables: impl IntoIterator<Item = &'a Variable>,
+        variables: impl IntoIterator<Item = V>,
     ) -> &mut Self {
         let name = name.into();
         let known = self.stages.iter().position(|stage| *stage == name);
@@ -60,7 +64,7 @@ impl Annotations {
         if known.is_none() {
             self.stages.push(name);
         }
-        self.stage_of.extend(variables.into_iter().map(|variable| (variable.clone(), stage)));
+        self.stage_of.extend(variables.into_iter().map(|variable| (variable.into(), stage)));
         self
     }
 

@@ -156,14 +156,17 @@ impl Graph {
 
     /// Whether a variable is part of the graph.
     #[must_use]
-    pub fn contains(&self, variable: &Variable) -> bool {
-        self.index.contains_key(variable)
+    pub fn contains(&self, variable: impl Into<Variable>) -> bool {
+        self.index.contains_key(&variable.into())
     }
 
     /// The calls that use a variable, with the position of the argument: one per edge, in topological order.
-    pub fn consumers(&self, variable: &Variable) -> impl Iterator<Item = (&Arc<Call>, usize)> {
+    pub fn consumers<V: Into<Variable>>(
+        &self,
+        variable: V,
+    ) -> impl Iterator<Item = (&Arc<Call>, usize)> + use<'_, V> {
         let mut edges: Vec<(NodeIndex, usize)> = self
-            .node(variable)
+            .node(&variable.into())
             .into_iter()
             .flat_map(|node| self.nodes.edges(node))
             .filter_map(|edge| match edge.weight() {

@@ -32,14 +32,14 @@ impl<'a> LlmRequest<'a> {
     }
 
     /// Sets the system prompt. An empty one is not sent.
-    pub fn system(mut self, system: &Variable) -> Self {
-        self.system = Some(system.clone());
+    pub fn system(mut self, system: impl Into<Variable>) -> Self {
+        self.system = Some(system.into());
         self
     }
 
     /// Adds an image or a text before the prompt, in the same message.
-    pub fn attach(mut self, attachment: &Variable) -> Self {
-        self.attachments.push((ATTACHMENT.into(), attachment.clone()));
+    pub fn attach(mut self, attachment: impl Into<Variable>) -> Self {
+        self.attachments.push((ATTACHMENT.into(), attachment.into()));
         self
     }
 

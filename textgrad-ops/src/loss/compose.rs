@@ -36,14 +36,13 @@ pub struct AllOf {
 ///
 /// # Examples
 /// ```
-/// use std::sync::Arc;
 /// use textgrad_core::{Score, Variable, backward};
 /// use textgrad_ops::check::{Length, MustContain};
 /// use textgrad_ops::{ScoreLoss, Loss, all_of};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(MustContain::new(["{name}"])));
+/// let short = ScoreLoss::check(Length::words(..=3)?).shared();
+/// let named = ScoreLoss::check(MustContain::new(["{name}"])).shared();
 /// let text = Variable::differentiable("Dear reader", "greeting");
 /// let verdict = all_of([short, named])?.evaluate(&text).await?;
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));
@@ -59,17 +58,20 @@ pub fn all_of(losses: impl IntoIterator<Item = Arc<dyn Loss>>) -> Result<AllOf, 
 ///
 /// # Errors
 /// [`Error::NoParts`] without one.
-pub async fn all_passed<'a>(
-    evaluations: impl IntoIterator<Item = &'a Variable>,
+pub async fn all_passed<V: Into<Variable>>(
+    evaluations: impl IntoIterator<Item = V>,
 ) -> Result<Variable, Error> {
-    let evaluations = at_least_one("all_passed", evaluations.into_iter().cloned())?;
+    let evaluations = at_least_one("all_passed", evaluations.into_iter().map(Into::into))?;
     Ok(apply_one(Arc::new(AllOfOp(Prompts::default())), parts(evaluations)).await?)
 }
 
-#[async_trait]
-impl Loss for AllOf {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
-        let evaluations = evaluate_all(&self.losses, text).await?;
+impl AllOf {
+    /// Evaluates a text.
+    ///
+    /// # Errors
+    /// [`CoreError::Forward`] with the failure of the first objective that had one.
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, CoreError> {
+        let evaluations = evaluate_all(&self.losses, &text.into()).await?;
         apply_one(Arc::new(AllOfOp(self.prompts.clone())), parts(evaluations)).await
     }
 }
@@ -139,8 +141,8 @@ pub struct FirstFailing {
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["It could be wittier."]));
-/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
-/// let style: Arc<dyn Loss> = Arc::new(TextLoss::new(engine.clone(), "Judge the style."));
+/// let short = ScoreLoss::check(Length::words(..=3)?).shared();
+/// let style = TextLoss::new(engine.clone(), "Judge the style.").shared();
 /// let loss = first_failing([short, style])?;
 ///
 /// loss.evaluate(&Variable::differentiable("Man bites dog in park", "headline")).await?;
@@ -155,12 +157,16 @@ pub fn first_failing(
     Ok(FirstFailing { losses: at_least_one("first_failing", losses)? })
 }
 
-#[async_trait]
-impl Loss for FirstFailing {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
+impl FirstFailing {
+    /// Evaluates a text.
+    ///
+    /// # Errors
+    /// [`CoreError::Forward`] with the failure of an objective.
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, CoreError> {
+        let text = text.into();
         let mut evaluations = Vec::new();
         for loss in &self.losses {
-            let evaluation = loss.evaluate(text).await?;
+            let evaluation = loss.evaluate(&text).await?;
             let stop = passed(&evaluation) != Some(true);
             evaluations.push(evaluation);
             if stop {

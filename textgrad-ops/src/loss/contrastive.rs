@@ -43,19 +43,16 @@ pub struct ContrastiveLoss {
 
 impl ContrastiveLoss {
     /// The evaluation of responses to this query.
-    pub fn new(engine: Arc<dyn Engine>, query: &Variable) -> Self {
-        Self {
-            judge: Judge::of_query(engine, query),
-            query: query.clone(),
-            rejected: None,
-            dialogue: None,
-        }
+    pub fn new(engine: Arc<dyn Engine>, query: impl Into<Variable>) -> Self {
+        let query = query.into();
+        let judge = Judge::of_query(engine, &query);
+        Self { judge, query, rejected: None, dialogue: None }
     }
 
     /// Against this response, which was rejected.
     #[must_use]
-    pub fn against(mut self, rejected: &Variable) -> Self {
-        self.rejected = Some(rejected.clone());
+    pub fn against(mut self, rejected: impl Into<Variable>) -> Self {
+        self.rejected = Some(rejected.into());
         self
     }
 

@@ -49,13 +49,14 @@ impl ListwiseLoss {
     ///
     /// # Errors
     /// [`Error::NoParts`] without an answer, [`Error::Score`] for a score that is not finite.
-    pub fn new<'a>(
+    pub fn new<V: Into<Variable>>(
         engine: Arc<dyn Engine>,
-        query: &Variable,
-        answers: impl IntoIterator<Item = (&'a Variable, f64)>,
+        query: impl Into<Variable>,
+        answers: impl IntoIterator<Item = (V, f64)>,
     ) -> Result<Self, Error> {
+        let query = query.into();
         let mut answers: Vec<(Variable, f64)> =
-            answers.into_iter().map(|(answer, score)| (answer.clone(), score)).collect();
+            answers.into_iter().map(|(answer, score)| (answer.into(), score)).collect();
         if let Some((answer, (_, score))) =
             (1..).zip(&answers).find(|(_, (_, score))| !score.is_finite())
         {
@@ -65,7 +66,7 @@ impl ListwiseLoss {
         answers.sort_by(|(_, a), (_, b)| (b + 0.0).total_cmp(&(a + 0.0)));
         let best = answers.first().map(|(best, _)| best.clone());
         let best = best.ok_or(Error::NoParts { what: "a listwise loss" })?;
-        Ok(Self { judge: Judge::of_query(engine, query), query: query.clone(), best, answers })
+        Ok(Self { judge: Judge::of_query(engine, &query), query, best, answers })
     }
 
     /// The answers with their scores, best to worst.

@@ -33,6 +33,9 @@ use crate::score::Example;
 /// What it makes is a variable like any other: a backward pass may begin there, and it has a
 /// [score](Variable::score) if the objective has a value.
 ///
+/// The objectives of this crate have an `evaluate` of their own, which takes a `Parameter`, too. A `dyn Loss` takes its
+/// [`variable`](textgrad_core::Parameter::variable).
+///
 /// # Examples
 /// ```
 /// use std::sync::Arc;
@@ -70,11 +73,33 @@ pub trait Loss: Send + Sync {
         let _ = (example, seed);
         self.evaluate(prediction).await
     }
+
+    /// The objective as a shared one of any kind, as compositions take their parts.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_ops::check::Length;
+    /// use textgrad_ops::{Loss, ScoreLoss, TextLoss, weighted_sum};
+    ///
+    /// let short = ScoreLoss::check(Length::words(..=3)?).shared();
+    /// let style = TextLoss::new(Arc::new(ScriptedEngine::default()), "Judge the style.").shared();
+    /// let loss = weighted_sum([(0.25, short), (0.75, style)])?;
+    /// # let _ = loss;
+    /// # Ok::<(), textgrad_ops::Error>(())
+    /// ```
+    #[auto_impl(keep_default_for(Arc))]
+    fn shared(self) -> Arc<dyn Loss>
+    where
+        Self: Sized + 'static,
+    {
+        Arc::new(self)
+    }
 }
 
 textgrad_core::debug_by!(dyn Loss);
 
-// Their own `evaluate` takes a parameter, too.
 macro_rules! loss {
     ($($loss:ident),*) => {$(
         #[async_trait]
@@ -85,7 +110,17 @@ macro_rules! loss {
         }
     )*};
 }
-loss!(ContrastiveLoss, ImageQaLoss, ListwiseLoss, MultipleChoiceLoss, TextLoss);
+loss!(
+    AllOf,
+    ContrastiveLoss,
+    FirstFailing,
+    ImageQaLoss,
+    ListwiseLoss,
+    MultiFieldOver,
+    MultipleChoiceLoss,
+    TextLoss,
+    WeightedSum
+);
 
 /// An objective made of a function; see [`loss_fn`].
 #[derive(Clone)]
@@ -121,6 +156,20 @@ where
     LossFn(function)
 }
 
+impl<F, Fut> LossFn<F>
+where
+    F: Fn(Variable) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Variable, Error>> + Send,
+{
+    /// Evaluates a text.
+    ///
+    /// # Errors
+    /// That of the function.
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, Error> {
+        (self.0)(text.into()).await
+    }
+}
+
 #[async_trait]
 impl<F, Fut> Loss for LossFn<F>
 where
@@ -128,7 +177,7 @@ where
     Fut: Future<Output = Result<Variable, Error>> + Send,
 {
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        (self.0)(text.clone()).await
+        self.evaluate(text).await
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use derive_setters::Setters;
 use textgrad_core::{
     Choice, Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate,
 };
 
-use super::Loss;
 use super::judge::Judge;
 use crate::error::Error;
 use crate::llm::{ReadScore, Render};
@@ -87,7 +85,7 @@ impl MultiFieldLoss {
     /// Those of [`MultiFieldLoss::new`].
     pub fn with_instruction<N: Into<String>, R: Into<String>>(
         engine: Arc<dyn Engine>,
-        instruction: Variable,
+        instruction: impl Into<Variable>,
         fields: impl IntoIterator<Item = (N, R)>,
     ) -> Result<Self, Error> {
         let fields = fields.into_iter().map(|(name, role)| (name.into(), role.into()));
@@ -102,13 +100,14 @@ impl MultiFieldLoss {
             return Err(Error::Fields { got });
         }
         let (judge, fields) = (Judge::new(engine), fields.into());
+        let instruction = instruction.into();
         Ok(Self { judge, instruction, system: None, fields, reader: None, require_score: false })
     }
 
     /// With this system message, instead of the template `multi_field_system`. An empty one is not sent.
     #[must_use]
-    pub fn system(mut self, system: &Variable) -> Self {
-        self.system = Some(system.clone());
+    pub fn system(mut self, system: impl Into<Variable>) -> Self {
+        self.system = Some(system.into());
         self
     }
 
@@ -203,12 +202,15 @@ pub struct MultiFieldOver {
     fixed: Inputs,
 }
 
-#[async_trait]
-impl Loss for MultiFieldOver {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
+impl MultiFieldOver {
+    /// Evaluates a text.
+    ///
+    /// # Errors
+    /// Those of [`MultiFieldLoss::call`].
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, CoreError> {
         let fixed = self.fixed.iter();
         let fixed = fixed.map(|input| (Arc::clone(input.name()), input.variable().clone()));
-        let open = (Arc::clone(&self.open), text.clone());
+        let open = (Arc::clone(&self.open), text.into());
         self.loss.call(Inputs::new(fixed.chain([open]))).await
     }
 }

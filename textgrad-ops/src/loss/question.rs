@@ -51,7 +51,7 @@ impl MultipleChoiceLoss {
     pub fn new(
         engine: Arc<dyn Engine>,
         instruction: impl Into<Arc<str>>,
-        question: &Variable,
+        question: impl Into<Variable>,
     ) -> Self {
         let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
         Self::with_instruction(engine, instruction, question)
@@ -60,10 +60,10 @@ impl MultipleChoiceLoss {
     /// The same, by an instruction that is a variable.
     pub fn with_instruction(
         engine: Arc<dyn Engine>,
-        instruction: Variable,
-        question: &Variable,
+        instruction: impl Into<Variable>,
+        question: impl Into<Variable>,
     ) -> Self {
-        let question = question.clone();
+        let (instruction, question) = (instruction.into(), question.into());
         Self { judge: Judge::new(engine), system: None, instruction, question }
     }
 
@@ -144,8 +144,8 @@ impl ImageQaLoss {
     pub fn new(
         engine: Arc<dyn Engine>,
         instruction: impl Into<Arc<str>>,
-        question: &Variable,
-        image: &Variable,
+        question: impl Into<Variable>,
+        image: impl Into<Variable>,
     ) -> Self {
         let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
         Self::with_instruction(engine, instruction, question, image)
@@ -154,11 +154,12 @@ impl ImageQaLoss {
     /// The same, by an instruction that is a variable.
     pub fn with_instruction(
         engine: Arc<dyn Engine>,
-        instruction: Variable,
-        question: &Variable,
-        image: &Variable,
+        instruction: impl Into<Variable>,
+        question: impl Into<Variable>,
+        image: impl Into<Variable>,
     ) -> Self {
-        let (question, image) = (question.clone(), image.clone());
+        let (instruction, question) = (instruction.into(), question.into());
+        let image = image.into();
         Self { judge: Judge::new(engine), system: None, instruction, question, image }
     }
 

@@ -128,10 +128,10 @@ impl ScoreLoss {
     /// Those of [`ScoreLoss::evaluate`].
     pub async fn evaluate_for(
         &self,
-        prediction: &Variable,
+        prediction: impl Into<Variable>,
         example: &Example,
     ) -> Result<Variable, Error> {
-        let mut inputs = vec![("prediction", prediction.clone())];
+        let mut inputs = vec![("prediction", prediction.into())];
         if let (true, Some(expected)) = (self.show_expected, example.expected()) {
             inputs.push(("expected_answer", Variable::constant(expected, "expected answer")));
         }

@@ -46,8 +46,8 @@ impl TextLoss {
     }
 
     /// An objective whose instruction is a variable.
-    pub fn with_instruction(engine: Arc<dyn Engine>, instruction: Variable) -> Self {
-        Self { instruction, judge: Judge::new(engine) }
+    pub fn with_instruction(engine: Arc<dyn Engine>, instruction: impl Into<Variable>) -> Self {
+        Self { instruction: instruction.into(), judge: Judge::new(engine) }
     }
 
     /// Evaluates a text.

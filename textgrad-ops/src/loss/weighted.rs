@@ -44,14 +44,13 @@ pub struct WeightedSum {
 ///
 /// # Examples
 /// ```
-/// use std::sync::Arc;
 /// use textgrad_core::Variable;
 /// use textgrad_ops::check::{Length, MustContain};
 /// use textgrad_ops::{ScoreLoss, Loss, weighted_sum};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(MustContain::new(["{name}"])));
+/// let short = ScoreLoss::check(Length::words(..=3)?).shared();
+/// let named = ScoreLoss::check(MustContain::new(["{name}"])).shared();
 /// let loss = weighted_sum([(0.25, short), (0.75, named)])?;
 /// let verdict = loss.evaluate(&Variable::differentiable("Dear reader", "greeting")).await?;
 /// assert_eq!(verdict.score().map(|score| score.as_f64()), Some(0.25));
@@ -87,8 +86,8 @@ pub fn weighted_sum(
 /// assert!(engine.requests()[3].messages[1].text().contains("75 %"));
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-pub async fn weighted_sum_of<'a>(
-    evaluations: impl IntoIterator<Item = (f64, &'a Variable)>,
+pub async fn weighted_sum_of<V: Into<Variable>>(
+    evaluations: impl IntoIterator<Item = (f64, V)>,
 ) -> Result<Variable, Error> {
     weighted_sum_worded(evaluations, Prompts::default()).await
 }
@@ -97,14 +96,14 @@ pub async fn weighted_sum_of<'a>(
 ///
 /// # Errors
 /// Those of [`weighted_sum_of`].
-pub async fn weighted_sum_worded<'a>(
-    evaluations: impl IntoIterator<Item = (f64, &'a Variable)>,
+pub async fn weighted_sum_worded<V: Into<Variable>>(
+    evaluations: impl IntoIterator<Item = (f64, V)>,
     prompts: impl Into<Prompts>,
 ) -> Result<Variable, Error> {
-    let (weights, evaluations): (Vec<f64>, Vec<&Variable>) = evaluations.into_iter().unzip();
+    let (weights, evaluations): (Vec<f64>, Vec<V>) = evaluations.into_iter().unzip();
     check(&weights)?;
     let op = WeightedSumOp { weights: weights.into(), prompts: prompts.into() };
-    Ok(apply_one(Arc::new(op), parts(evaluations.into_iter().cloned())).await?)
+    Ok(apply_one(Arc::new(op), parts(evaluations.into_iter().map(Into::into))).await?)
 }
 
 fn check(weights: &[f64]) -> Result<(), Error> {
@@ -118,10 +117,13 @@ fn check(weights: &[f64]) -> Result<(), Error> {
     }
 }
 
-#[async_trait]
-impl Loss for WeightedSum {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
-        let evaluations = evaluate_all(&self.losses, text).await?;
+impl WeightedSum {
+    /// Evaluates a text.
+    ///
+    /// # Errors
+    /// [`CoreError::Forward`] with the failure of the first objective that had one.
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, CoreError> {
+        let evaluations = evaluate_all(&self.losses, &text.into()).await?;
         let (weights, prompts) = (Arc::clone(&self.weights), self.prompts.clone());
         apply_one(Arc::new(WeightedSumOp { weights, prompts }), parts(evaluations)).await
     }

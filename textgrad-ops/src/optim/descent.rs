@@ -191,14 +191,15 @@ impl TextualGradientDescent {
     /// [`Error::Core`] if the engine failed before any was.
     pub async fn rewrite(
         &self,
-        variable: &Variable,
+        variable: impl Into<Variable>,
         feedback: &[Feedback],
         seed: Option<Seed>,
     ) -> Result<UpdateOutcome, Error> {
+        let variable = variable.into();
         if feedback.is_empty() {
             return Err(Error::NoFeedback { roles: vec![variable.role().to_string()] });
         }
-        let ask = UpdateRequest::new(&self.settings, variable, feedback)?;
+        let ask = UpdateRequest::new(&self.settings, &variable, feedback)?;
         rewrite(&self.settings, ask, seed).await
     }
 

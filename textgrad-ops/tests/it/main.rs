@@ -29,6 +29,7 @@ mod optimizer_memory;
 mod optimizer_rules;
 mod optimizer_sampled;
 mod optimizer_selection;
+mod parameters;
 mod prior_art_regressions;
 mod prior_art_regressions_losses;
 mod prior_art_regressions_optimizers;

@@ -65,7 +65,7 @@ async fn iteration(
     let query = Variable::constant("Why is the sky blue?", "query");
     let mut losses = Vec::new();
     for rejected in rejected {
-        let loss = ContrastiveLoss::new(engine.clone(), &query).against(rejected);
+        let loss = ContrastiveLoss::new(engine.clone(), &query).against(*rejected);
         losses.push(loss.prompts(wording.pack.clone()).evaluate(chosen).await.unwrap());
     }
     let objective = match losses.as_slice() {

@@ -147,7 +147,8 @@ async fn weights_are_checked() {
     for error in [all_of([]).unwrap_err(), first_failing([]).unwrap_err()] {
         assert!(matches!(error, Error::NoParts { .. }));
     }
-    assert!(all_passed([]).await.is_err() && weighted_sum_of([]).await.is_err());
+    assert!(all_passed::<&Variable>([]).await.is_err());
+    assert!(weighted_sum_of::<&Variable>([]).await.is_err());
     // So large that their sum is not finite: the shares still are.
     let engine = Answers::plain("e");
     let parts = [(f64::MAX, judge(&engine, "a")), (f64::MAX / 3.0, judge(&engine, "b"))];
