@@ -65,6 +65,9 @@ mod variable;
 #[cfg(feature = "page")]
 mod view;
 
+/// The attribute of implementations of the traits with async functions, such as [`Op`] and [`Engine`].
+pub use async_trait::async_trait;
+
 pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backward};
 pub use self::check::{Check, CheckFn, check_fn};
 pub use self::engine::{
@@ -99,6 +102,7 @@ pub use self::view::{Page, PageCall, WordChange, WordChangeKind, word_changes};
 pub mod prelude {
     pub use crate::{
         Backward, BackwardCx, Check, Engine, Feedback, Gradient, Gradients, Graph, Inputs, Module,
-        Op, Output, Parameter, Sampling, Score, Seed, Variable, apply, apply_one, backward, op_fn,
+        Op, Output, Parameter, Sampling, Score, Seed, Variable, apply, apply_one, async_trait,
+        backward, op_fn,
     };
 }

@@ -21,7 +21,7 @@
 //! let question = Variable::constant("What is the color of Mars?", "question");
 //!
 //! let llm = LlmCall::builder(engine.clone()).build();
-//! let answer = llm.ask(&question).system(&system.variable()).one().await?;
+//! let answer = llm.ask(&question).system(&system).one().await?;
 //! let loss = TextLoss::new(engine.clone(), "Judge the answer.").evaluate(&answer).await?;
 //! let gradients = backward(&loss).await?;
 //! TextualGradientDescent::builder(engine).build().step([&system], &gradients).await?;
@@ -110,7 +110,7 @@ pub use tokio_util::sync::CancellationToken;
 pub mod prelude {
     pub use textgrad_core::{
         Backward, Check, Engine, Gradients, Module, Parameter, Sampling, Score, Seed, Variable,
-        backward,
+        async_trait, backward,
     };
 
     pub use crate::score::{Example, Scorer};

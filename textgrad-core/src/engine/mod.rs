@@ -37,8 +37,9 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 ///
 /// # Examples
 /// ```
-/// use async_trait::async_trait;
-/// use textgrad_core::{Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response};
+/// use textgrad_core::{
+///     Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response, async_trait,
+/// };
 ///
 /// /// Answers with the last message, in capitals.
 /// #[derive(Debug)]

@@ -32,9 +32,8 @@ use crate::gradient::{Gradient, Reduce};
 /// # Examples
 /// ```
 /// use std::sync::Arc;
-/// use async_trait::async_trait;
 /// use textgrad_core::{
-///     BackwardCx, Error, Feedback, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one,
+///     BackwardCx, Error, Feedback, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one, async_trait,
 /// };
 ///
 /// /// Joins its inputs; feedback on the whole is feedback on each part.

@@ -36,10 +36,9 @@ const SYSTEM: &str = "feedback_system";
 /// # Examples
 /// ```
 /// use std::sync::Arc;
-/// use async_trait::async_trait;
 /// use textgrad_core::testing::ScriptedEngine;
 /// use textgrad_core::{
-///     BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Variable, apply_one, backward,
+///     BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Variable, apply_one, async_trait, backward,
 /// };
 /// use textgrad_ops::FeedbackRequest;
 ///

@@ -9,7 +9,7 @@ use crate::score::Example;
 ///
 /// # Examples
 /// ```
-/// use textgrad_core::{Error, Members, Module, Parameter, Seed, Variable};
+/// use textgrad_core::{Error, Members, Module, Parameter, Seed, Variable, async_trait};
 /// use textgrad_ops::LlmCall;
 /// use textgrad_ops::score::Example;
 /// use textgrad_ops::train::{Program};
@@ -22,7 +22,7 @@ use crate::score::Example;
 ///     }
 /// }
 ///
-/// #[async_trait::async_trait]
+/// #[async_trait]
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
 ///         let question = Variable::constant(example.text("question")?, "question");

@@ -53,7 +53,7 @@ use crate::score::Scorer;
 /// use std::sync::Arc;
 /// use textgrad_core::{
 ///     Choice, Error, FinishReason, Members, Module, Parameter, Purpose, Request, Response, Seed, Variable,
-///     engine_fn, Engine,
+///     async_trait, engine_fn, Engine,
 /// };
 /// use textgrad_ops::ScoreLoss;
 /// use textgrad_ops::score::{ExactMatch, Example};
@@ -68,7 +68,7 @@ use crate::score::Scorer;
 ///     }
 /// }
 ///
-/// #[async_trait::async_trait]
+/// #[async_trait]
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
 ///         let question = Variable::constant(example.text("question")?, "question");
