@@ -53,8 +53,7 @@ async fn search(mode: Mode, answers: u32) -> Result<Duration, Box<dyn Error>> {
         counted.fetch_add(1, Ordering::Relaxed);
     };
     let begun = ProcessTime::now();
-    let aligned =
-        tpo.align_observed(0, "Why?", Arc::new(observe), CancellationToken::new()).await?;
+    let aligned = tpo.align_observed(0, "Why?", observe, CancellationToken::new()).await?;
     let took = begun.elapsed();
     let (made, reported) = (aligned.pool().candidates().len(), reported.load(Ordering::Relaxed));
     if (made, reported) != (answers as usize, u64::from(answers)) {

@@ -14,7 +14,9 @@ use tracing::Instrument as _;
 use crate::error::Error;
 use crate::journal::{Journal, QueryJournal};
 use crate::query::Query;
-use crate::search::{AlignError, Alignment, DonorQuery, Tpo, Trajectory};
+use crate::search::{
+    AlignError, Alignment, DonorQuery, SearchEvent, SearchObserver, Tpo, Trajectory,
+};
 use crate::session::Session;
 
 /// The maximum number of queries that a batch starts ahead of the oldest unfinished one; their outcomes wait in
@@ -113,6 +115,7 @@ pub struct Batch {
     /// Whether outcomes keep the graph of their search, which is most of their memory. Default: true.
     #[setters(generate)]
     keep_graphs: bool,
+    observer: Option<SearchObserver>,
     pub(crate) progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
     positions: HashMap<Id, usize>,
@@ -133,6 +136,7 @@ impl Batch {
             journal: None,
             cancellation: CancellationToken::new(),
             keep_graphs: true,
+            observer: None,
             progress: Arc::default(),
             tasks: JoinSet::new(),
             positions: HashMap::new(),
@@ -146,6 +150,16 @@ impl Batch {
     pub(crate) fn only(mut self, order: Vec<usize>, finished: usize) -> Self {
         self.progress.finished.store(finished, Ordering::Relaxed);
         self.order = order;
+        self
+    }
+
+    /// Reports every answer as soon as it is scored, from all searches. The observer must not block.
+    pub fn on_scored(self, observer: impl Fn(&SearchEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.observed(Some(SearchObserver::new(observer)))
+    }
+
+    pub(crate) fn observed(mut self, observer: Option<SearchObserver>) -> Self {
+        self.observer = observer;
         self
     }
 
@@ -202,11 +216,17 @@ impl Batch {
             let donor = self.tpo.donor(index, &self.queries);
             let (tpo, journal, cancel) =
                 (self.tpo.clone(), self.journal.clone(), self.cancellation.clone());
-            let keep_graph = self.keep_graphs;
+            let (keep_graph, observer) = (self.keep_graphs, self.observer.clone());
             let task = async move {
-                let session = move |journal| match Session::new(journal, cancel) {
-                    session if keep_graph => session,
-                    session => session.without_graph(),
+                let session = move |journal| {
+                    let session = match Session::new(journal, cancel) {
+                        session if keep_graph => session,
+                        session => session.without_graph(),
+                    };
+                    match observer {
+                        Some(observer) => session.observed(observer),
+                        None => session,
+                    }
                 };
                 let search = search(tpo, journal, session, index, query, donor);
                 let mut result = of_age(index as u64, search).await;

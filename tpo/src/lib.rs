@@ -99,8 +99,8 @@ pub use self::reward::{
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,
-    PairSelection, Pairs, Pool, PurposeUsage, SearchEvent, SearchObserver, Tpo, TpoBuilder,
-    Trajectory, UsageRecord,
+    PairSelection, Pairs, Pool, PurposeUsage, SearchEvent, Tpo, TpoBuilder, Trajectory,
+    UsageRecord,
 };
 #[cfg(any(feature = "queue", feature = "report"))]
 pub use self::shared_cache::SharedCache;

@@ -124,24 +124,37 @@ pub struct EngineInfo {
     #[setters(generate)]
     identity: Option<String>,
     is_simulation: bool,
+    gives_all_choices: bool,
 }
 
 impl EngineInfo {
     /// The info of an engine whose name identifies it, and which is no simulation.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), identity: None, is_simulation: false }
+        Self { name: name.into(), ..Self::from_static("") }
     }
 
     /// [`new`](Self::new) for a constant name, usable in a `static`.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), identity: None, is_simulation: false }
+        Self {
+            name: Cow::Borrowed(name),
+            identity: None,
+            is_simulation: false,
+            gives_all_choices: false,
+        }
     }
 
     /// Sets whether the responses are simulated.
     #[must_use]
     pub const fn with_simulation(mut self, is_simulation: bool) -> Self {
         self.is_simulation = is_simulation;
+        self
+    }
+
+    /// Sets whether a response has all [choices](crate::Sampling::n) that can be had.
+    #[must_use]
+    pub const fn with_all_choices(mut self, gives_all_choices: bool) -> Self {
+        self.gives_all_choices = gives_all_choices;
         self
     }
 
@@ -166,6 +179,13 @@ impl EngineInfo {
     #[must_use]
     pub const fn is_simulation(&self) -> bool {
         self.is_simulation
+    }
+
+    /// Whether a response has all [choices](crate::Sampling::n) that can be had. Many servers give one for each
+    /// request.
+    #[must_use]
+    pub const fn gives_all_choices(&self) -> bool {
+        self.gives_all_choices
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response};
 
 use super::{Layer, Layered};
 use crate::util::Learned;
@@ -27,8 +27,9 @@ use crate::util::Learned;
 ///   is kept is not requested again.
 ///
 /// Usage is the sum of what the server reported, so a prompt that was read `n` times counts `n` times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CompleteChoices {
+    info: EngineInfo,
     support: Learned<ChoiceSupport>,
     always_single: bool,
 }
@@ -44,6 +45,11 @@ impl<E> Layered<E, CompleteChoices> {
 }
 
 impl CompleteChoices {
+    pub(super) fn of(engine: &impl Engine) -> Self {
+        let info = engine.info().clone().with_all_choices(true);
+        Self { info, support: Learned::default(), always_single: false }
+    }
+
     async fn complete_all<E: Engine>(
         &self,
         engine: &E,
@@ -109,6 +115,10 @@ impl Layer for CompleteChoices {
             0 | 1 => engine.complete(request).await,
             n => self.complete_all(engine, request, n).await,
         }
+    }
+
+    fn info<'a>(&'a self, _: &'a EngineInfo) -> &'a EngineInfo {
+        &self.info
     }
 }
 

@@ -96,9 +96,14 @@ pub trait Layer: Send + Sync {
         engine: &impl Engine,
         request: &Request,
     ) -> impl Future<Output = Result<Response, EngineError>> + Send;
+
+    /// What is known about the engine with this layer. Default: what is known about the inner one.
+    fn info<'a>(&'a self, inner: &'a EngineInfo) -> &'a EngineInfo {
+        inner
+    }
 }
 
-/// An engine with a [`Layer`] around it; it has the [`EngineInfo`] of the inner engine.
+/// An engine with a [`Layer`] around it.
 #[derive(Debug, Clone)]
 pub struct Layered<E, L> {
     engine: E,
@@ -125,7 +130,7 @@ impl<E, L> Layered<E, L> {
 #[async_trait]
 impl<E: Engine, L: Layer> Engine for Layered<E, L> {
     fn info(&self) -> &EngineInfo {
-        self.engine.info()
+        self.layer.info(self.engine.info())
     }
 
     async fn status(&self) -> EngineStatus {
@@ -180,7 +185,8 @@ pub trait EngineExt: Engine + Sized + 'static {
 
     /// Requests the choices that a server left out, one by one.
     fn complete_choices(self) -> Layered<Self, CompleteChoices> {
-        Layered::new(self, CompleteChoices::default())
+        let layer = CompleteChoices::of(&self);
+        Layered::new(self, layer)
     }
 
     /// Caches responses in memory, in a cache of its own or a shared one, and makes equal concurrent requests once.
@@ -241,3 +247,13 @@ pub trait EngineExt: Engine + Sized + 'static {
 }
 
 impl<E: Engine + 'static> EngineExt for E {}
+
+/// An engine whose responses have all [choices](textgrad_core::Sampling::n): itself, or with
+/// [`complete_choices`](EngineExt::complete_choices) around it.
+#[must_use]
+pub fn with_all_choices(engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    match engine.info().gives_all_choices() {
+        true => engine,
+        false => Arc::new(engine.complete_choices()),
+    }
+}

@@ -59,6 +59,16 @@ fn every_layer_can_be_shared_between_threads() {
 }
 
 #[test]
+fn choices_are_completed_once() {
+    let engine: Arc<dyn Engine> = Arc::new(Simulated);
+    let complete = with_all_choices(Arc::clone(&engine));
+    assert!(!engine.info().gives_all_choices() && complete.info().gives_all_choices());
+    assert_eq!((complete.name(), complete.is_simulation()), (engine.name(), true));
+    let cached: Arc<dyn Engine> = Arc::new(complete.cached(CacheConfig::default()));
+    assert!(Arc::ptr_eq(&with_all_choices(Arc::clone(&cached)), &cached));
+}
+
+#[test]
 fn a_layer_gives_its_engine_back() {
     let engine = Simulated.timeout(Duration::from_secs(1)).retry(RetryPolicy::default());
     assert_eq!(engine.get_ref().get_ref().name(), "sim:x");

@@ -13,6 +13,7 @@ use super::feedback::FeedbackRequest;
 use super::no_answer::answers;
 use super::prompt::{Field, PromptForm, Render, TurnSlot};
 use super::request::LlmRequest;
+use crate::layer::with_all_choices;
 use crate::prompts::Exchange;
 
 /// Default role of a response.
@@ -261,6 +262,9 @@ impl LlmCallBuilder {
     pub fn build(mut self) -> LlmCall {
         if !matches!(self.form, PromptForm::Parts) {
             self.sampling.n = 1;
+        }
+        if self.sampling.n > 1 {
+            self.engine = with_all_choices(self.engine);
         }
         LlmCall { settings: Arc::new(self), has_system: false, turns: Arc::from([]) }
     }

@@ -20,6 +20,7 @@ use super::rules::Rules;
 use super::shown::UpdateRequest;
 use super::update::{UpdateOutcome, rewrite};
 use crate::error::Error;
+use crate::layer::with_all_choices;
 use crate::prompts::RejectedChange;
 use crate::tags::{CallSettings, TaggedRequest, Tags};
 
@@ -142,7 +143,10 @@ impl TextualGradientDescentBuilder {
     /// The optimizer, remembering nothing yet.
     #[must_use]
     pub fn build(self) -> TextualGradientDescent {
-        let settings = Self { candidates: self.candidates.max(1), ..self };
+        let mut settings = Self { candidates: self.candidates.max(1), ..self };
+        if settings.candidates > 1 {
+            settings.call.engine = with_all_choices(settings.call.engine);
+        }
         TextualGradientDescent { settings: Arc::new(settings), memory: Arc::default() }
     }
 }

@@ -232,11 +232,12 @@ async fn what_is_there_is_kept_when_asking_again_does_not_help() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_one_answer_gives_one() {
-    let engine = script([&tagged("one")]);
-    let rewrite = rewritten(&descent(&engine).candidates(4).build(), None).await.unwrap();
-    assert_eq!(texts(&rewrite.candidates), ["one"]);
-    assert_eq!(engine.requests().len(), 1);
+async fn a_server_that_gives_one_answer_at_a_time_is_asked_for_all() {
+    let engine = script([&tagged("one"), &tagged("two"), &tagged("three")]);
+    let rewrite = rewritten(&descent(&engine).candidates(3).build(), None).await.unwrap();
+    assert_eq!(texts(&rewrite.candidates), ["one", "two", "three"]);
+    let counts: Vec<u32> = engine.requests().iter().map(|request| request.sampling.n).collect();
+    assert_eq!(counts, [3, 1, 1]);
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ mod mode;
 
 use std::sync::Arc;
 
-use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
@@ -14,7 +13,7 @@ pub use self::budget::{SearchBudget, Spent};
 pub use self::early_stop::{EarlyStop, Progress, StopReason, StopRule};
 pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
-use crate::search::{Guard, Pairs, TpoBuilder};
+use crate::search::{Guard, Pairs};
 use crate::truncate::Truncation;
 use crate::util::is_default;
 
@@ -32,40 +31,32 @@ pub const STOP_TEXTS: [&str; 3] = ["<|end_of_text|>", "<|eot_id|>", "<|im_end|>"
 /// let config = TpoConfig { samples: 8, ..TpoConfig::default() };
 /// assert_eq!(config.requests(), 1 + 3 * 2);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[setters(generate = false, generate_delegates(ty = "TpoBuilder", field = "config"))]
 pub struct TpoConfig {
     /// Which objective drives the search.
-    #[setters(generate)]
     pub mode: Mode,
     /// D: how many times the best answer is rewritten. 2, as in the paper's tables (the reference's
     /// command line has 5).
-    #[setters(generate)]
     pub iterations: u32,
     /// N: how many answers are sampled, and how many new versions are asked for in each iteration. 5.
-    #[setters(generate)]
     pub samples: u32,
     /// How answers and new versions are drawn: temperature 0.7, top-p 0.95, at most 2048 tokens. `n` and
     /// `seed` are set by the search.
-    #[setters(generate)]
     pub sampling: Sampling,
     /// How losses and gradients are drawn: temperature 0.7, top-p 0.99, at most 8192 tokens. `n` and `seed`
     /// are set by the search.
     pub critic: Sampling,
     /// K: how many answers one new answer is made of, at least 1, in the modes `fuse`, `rsa` and `tsan`. 4, as in the
     /// paper of `rsa`.
-    #[setters(generate)]
     pub fuse: u32,
     /// The seed that the seeds of all requests are derived from. 7.
-    #[setters(generate)]
     pub seed: u64,
     /// Which answers are compared in an iteration. The best with the worst.
     pub pairs: Pairs,
     /// Which answers may be rewritten. The best of all.
     pub accept: Acceptance,
     /// What becomes of new versions that seem to please the reward model only. A warning.
-    #[setters(generate)]
     #[serde(skip_serializing_if = "is_default")]
     pub guard: Guard,
     /// When the search ends before its last iteration. Never.
@@ -83,11 +74,9 @@ pub struct TpoConfig {
     /// How many edits of the chosen answer an update may be made of; 0: whole answers are written. 0. See
     /// [`TextualGradientDescent`](textgrad_ops::TextualGradientDescent#edits). An answer that enters prompts truncated
     /// is written whole.
-    #[setters(generate)]
     pub edits: u32,
     /// Whether updates are decoded under a grammar, so that their tags are always closed. For engines that take the
     /// field `grammar`: models in the process, and the server of llama.cpp. False.
-    #[setters(generate)]
     #[serde(skip_serializing_if = "is_default")]
     pub constrained_updates: bool,
 }

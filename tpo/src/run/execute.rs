@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::query::Query;
 #[cfg(feature = "queue")]
 use crate::queue::{Coordinator, HeldQueue, QueueOptions};
-use crate::search::Tpo;
+use crate::search::{SearchEvent, SearchObserver, Tpo};
 use crate::summary::Summary;
 
 /// Searches many queries, as `tpo run` does: results in the order of the queries, one failed query reported and not
@@ -55,6 +55,7 @@ pub struct Run {
     #[setters(generate, into)]
     source: String,
     target: Option<Target>,
+    observer: Option<SearchObserver>,
     /// Searches only a part of the queries, which keep their places; [`merge`](super::merge) makes one run of all
     /// parts.
     #[setters(generate, strip_option)]
@@ -199,6 +200,7 @@ impl Run {
             queries: queries.into_iter().map(Into::into).collect(),
             source: "memory".to_owned(),
             target: None,
+            observer: None,
             shard: None,
             #[cfg(feature = "queue")]
             queue: None,
@@ -211,6 +213,35 @@ impl Run {
     /// Writes a new run into this folder; see [`RunFolder::create`].
     pub fn create(mut self, folder: impl Into<PathBuf>) -> Self {
         self.target = Some(Target::Create(folder.into()));
+        self
+    }
+
+    /// Reports every answer as soon as it is scored, from all searches: [`RunObserver::finished`] tells of queries, in
+    /// their order. Answers that the journal has are reported again, those of finished queries, and of workers at a
+    /// queue, are not. The observer must not block.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::mpsc;
+    /// use textgrad_ops::sim::Sim;
+    /// use tpo::run::Run;
+    /// use tpo::{SimReward, Tpo};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).iterations(1).build()?;
+    /// let (sender, scores) = mpsc::channel();
+    /// let run = Run::new(tpo, ["Why is the sky blue?", "How do I boil an egg?"])
+    ///     .on_scored(move |event| sender.send((event.query, event.best_score)).unwrap_or_default());
+    /// run.execute(&mut ()).await?;
+    /// assert_eq!(scores.iter().filter(|(query, _)| *query == 1).count(), 10);
+    /// # Ok::<(), tpo::Error>(()) }).unwrap();
+    /// ```
+    pub fn on_scored(
+        mut self,
+        observer: impl Fn(&SearchEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(SearchObserver::new(observer));
         self
     }
 
@@ -248,7 +279,7 @@ impl Run {
     async fn search(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
         #[cfg(feature = "queue")]
         let queue = self.queue;
-        let Self { tpo, queries, source, target, shard, concurrency, .. } = self;
+        let Self { tpo, queries, source, target, shard, concurrency, observer: scored, .. } = self;
         let (cancel, abort) = (self.cancellation, self.abort);
         tpo.check_queries(&queries)?;
         #[cfg(feature = "queue")]
@@ -272,7 +303,7 @@ impl Run {
         let total = shard.map_or(queries.len(), |shard| shard.len(queries.len()));
         let end = queries.len();
         let mut batch = Batch::new(tpo.clone(), queries.clone()).concurrency(concurrency);
-        batch = batch.cancellation(cancel.clone()).keep_graphs(false);
+        batch = batch.cancellation(cancel.clone()).keep_graphs(false).observed(scored);
         let (mut writer, mut results, mut journaled_steps) = (None, None, 0);
         let mut finished = FinishedResults::default();
         if let Some(folder) = &folder {

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::search::Tpo;
 use crate::summary::Summary;
 
-/// Receives the events of a run. `()` ignores them.
-pub trait RunObserver {
+/// Receives the events of a run. `()` ignores them. [`Run::on_scored`](super::Run::on_scored) tells of single answers.
+pub trait RunObserver: Send {
     /// The folder is open, and the first query is about to be searched.
     fn started(&mut self, start: &RunStart<'_>) {
         let _ = start;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use parking_lot::Mutex;
-use textgrad_core::{Engine, PromptPack};
+use textgrad_core::{Engine, PromptPack, Sampling};
+use textgrad_ops::layer::with_all_choices;
 
-use super::{Method, OwnParts, PairSelection, PoolPolicy, Suspicion, Tpo, TpoParts};
+use super::{Guard, Method, OwnParts, PairSelection, PoolPolicy, Suspicion, Tpo, TpoParts};
 use crate::config::{Mode, StopRule, TpoConfig};
 use crate::error::Error;
 use crate::prompts::default_pack;
@@ -83,6 +84,43 @@ impl Tpo {
     }
 }
 
+/// Setters of single settings.
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)+) => {
+        impl TpoBuilder {
+            $(
+                $(#[doc = $doc])+
+                #[doc = concat!(" See [`TpoConfig::", stringify!($name), "`].")]
+                pub fn $name(mut self, value: $type) -> Self {
+                    self.config.$name = value;
+                    self
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    /// What drives the search. Default: [`Mode::Tpo`].
+    mode: Mode,
+    /// D: how many times the best answer is rewritten. Default: 2.
+    iterations: u32,
+    /// N: how many answers are sampled, and how many new versions are asked for in each iteration. Default: 5.
+    samples: u32,
+    /// How answers and new versions are drawn. Default: temperature 0.7, top-p 0.95, at most 2048 tokens.
+    sampling: Sampling,
+    /// K: how many answers one new answer is made of, in the modes that fuse answers. Default: 4.
+    fuse: u32,
+    /// The seed that the seeds of all requests are derived from. Default: 7.
+    seed: u64,
+    /// What becomes of new versions that seem to please the reward model only. Default: a warning.
+    guard: Guard,
+    /// How many edits of the chosen answer an update may be made of; 0, the default: whole answers are written.
+    edits: u32,
+    /// Whether updates are decoded under a grammar, so that their tags are always closed. Default: false.
+    constrained_updates: bool,
+}
+
 impl TpoBuilder {
     /// The method, in place of that of a mode: the mode is [`Mode::Own`] then.
     pub fn method(mut self, method: Arc<dyn Method>) -> Self {
@@ -116,9 +154,11 @@ impl TpoBuilder {
         self.config.sampling.n = self.config.samples;
         self.config.critic.n = 1;
         let prompts = self.prompts.unwrap_or_else(|| Arc::new(default_pack()));
-        let critic = self.critic.unwrap_or_else(|| Arc::clone(&self.policy));
-        let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
-        let engines = [self.policy.name(), critic.name(), optimizer.name()];
+        let policy = with_all_choices(self.policy);
+        let given =
+            |engine: Option<_>| engine.map_or_else(|| Arc::clone(&policy), with_all_choices);
+        let (critic, optimizer) = (given(self.critic), given(self.optimizer));
+        let engines = [policy.name(), critic.name(), optimizer.name()];
         self.config.early_stop.validate_engines(&engines)?;
         let mode = self.config.mode;
         let pairs = self.own.pairs.clone().unwrap_or_else(|| Arc::new(self.config.pairs));
@@ -143,7 +183,7 @@ impl TpoBuilder {
         Ok(Tpo(Arc::new(TpoParts {
             critic,
             optimizer,
-            policy: self.policy,
+            policy,
             reward: self.reward,
             prompts,
             pairs,

@@ -44,8 +44,9 @@ pub use self::builder::TpoBuilder;
 pub use self::critique::{Critique, ListwiseCritique, PreferenceCritique, TemplateCritique};
 pub use self::guard::{Guard, Suspicion, suspicion};
 pub use self::method::{Iteration, IterationCx, Method, Step};
+pub use self::observe::SearchEvent;
+pub(crate) use self::observe::SearchObserver;
 pub(crate) use self::observe::newest;
-pub use self::observe::{SearchEvent, SearchObserver};
 pub use self::outcome::{
     AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
 };
@@ -161,8 +162,9 @@ impl Tpo {
         self.align_in(index, query.into(), Some(donor), Session::default()).await
     }
 
-    /// Aligns the query at an index of a list, reports every scored answer to an observer, and ends when the token is
-    /// cancelled: what is under way then is abandoned, and the trajectory of the error has the answers until then.
+    /// Aligns the query at an index of a list, reports every scored answer to an observer, which must not block, and
+    /// ends when the token is cancelled: what is under way then is abandoned, and the trajectory of the error has the
+    /// answers until then.
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and the trajectory until then;
@@ -177,7 +179,7 @@ impl Tpo {
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build()?;
-    /// let observer = Arc::new(|event: &SearchEvent<'_>| println!("best so far: {:.2}", event.best_score));
+    /// let observer = |event: &SearchEvent<'_>| println!("best so far: {:.2}", event.best_score);
     /// let token = CancellationToken::new();
     /// let deadline = token.clone();
     /// tokio::spawn(async move {
@@ -195,10 +197,11 @@ impl Tpo {
         &self,
         index: usize,
         query: impl Into<Query>,
-        observer: Arc<dyn SearchObserver>,
+        observer: impl Fn(&SearchEvent<'_>) + Send + Sync + 'static,
         cancellation: CancellationToken,
     ) -> Result<Alignment, AlignError> {
-        let session = Session::default().observed(observer, cancellation);
+        let session =
+            Session::default().observed(SearchObserver::new(observer)).abortable(cancellation);
         self.align_in(index, query.into(), None, session).await
     }
 

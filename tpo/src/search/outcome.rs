@@ -108,7 +108,7 @@ impl Alignment {
 
 /// A search that ended early.
 #[derive(Debug, thiserror::Error)]
-#[error("the search ended early; {} scored answer(s) are kept", trajectory.candidates.len())]
+#[error("the search ended early, {} scored answer(s) are kept: {error}", trajectory.candidates.len())]
 pub struct AlignError {
     /// The failure.
     #[source]

@@ -35,6 +35,10 @@ impl Comparison {
             let expected = format!("a position from 0 to {}", answers.saturating_sub(1));
             return Err((expected, format!("answer {position}")));
         }
+        if self.rejected.contains(&self.chosen) {
+            let expected = "other answers than the chosen one as rejected".to_owned();
+            return Err((expected, format!("answer {} twice", self.chosen)));
+        }
         if ![0, self.rejected.len()].contains(&self.weights.len()) {
             let expected = format!("no weights, or {}", self.rejected.len());
             return Err((expected, self.weights.len().to_string()));
@@ -57,8 +61,8 @@ pub trait PairSelection: Send + Sync {
     /// A short name, for reports. A run is only continued with the same one.
     fn name(&self) -> String;
 
-    /// The comparisons of an iteration. None ends the search. A position that is not in the pool, or a weight that is
-    /// none, is an [`Error::Part`].
+    /// The comparisons of an iteration. None ends the search. A position that is not in the pool, an answer that is
+    /// compared with itself, or a weight that is none, is an [`Error::Part`].
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
 
     /// How many comparisons it makes of N different answers, and how many rejected answers they have together, for

@@ -38,6 +38,8 @@ pub(super) struct Search<'a> {
     pub(super) borrowed: Option<BorrowedSteps>,
     /// Whether only critiques are needed: the last iteration then rewrites nothing.
     pub(super) critiques_only: bool,
+    /// The index of the query.
+    index: usize,
     conversation: Option<Conversation>,
     ends: Vec<(u32, Variable)>,
     session: Session,
@@ -88,6 +90,7 @@ impl<'a> Search<'a> {
             steps: Vec::new(),
             borrowed: None,
             critiques_only: false,
+            index,
             conversation: None,
             ends: Vec::new(),
             begun: Instant::now(),
@@ -199,8 +202,9 @@ impl<'a> Search<'a> {
         }
         let answers = self.keep(made, iteration);
         outcome?;
-        if let Some(position) = answers.iter().position(|answer| answer.text().is_none()) {
-            let got = format!("no text as number {position}");
+        let is_blank = |answer: &Variable| answer.text().is_none_or(|text| text.trim().is_empty());
+        if let Some(position) = answers.iter().position(is_blank) {
+            let got = format!("none as number {position}");
             return Err(self.fault(iteration, "texts as new answers".to_owned(), got));
         }
         self.admit(answers, iteration).await?;
@@ -386,7 +390,7 @@ impl<'a> Search<'a> {
             if let Some(score) = fresh.or_else(|| self.pool.score_of(text)) {
                 self.pool.push(Candidate { answer, score, iteration })?;
                 if !self.critiques_only {
-                    self.session.report_newest(&self.pool);
+                    self.session.report_newest(self.index, &self.pool);
                 }
             }
         }

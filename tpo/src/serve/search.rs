@@ -23,7 +23,8 @@ use crate::config::{Mode, StopReason, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
 use crate::search::{
-    AlignError, Alignment, CandidateRecord, SearchEvent, Tpo, Trajectory, UsageRecord,
+    AlignError, Alignment, CandidateRecord, SearchEvent, SearchObserver, Tpo, Trajectory,
+    UsageRecord,
 };
 use crate::session::Session;
 
@@ -237,7 +238,7 @@ impl Phase<'_> {
             });
         };
         let session = Session::new(journal, CancellationToken::new());
-        let session = session.observed(Arc::new(observer), abort.clone());
+        let session = session.observed(SearchObserver::new(observer)).abortable(abort.clone());
         accounting.sessions.push(session.clone());
         let search = tpo.align_in(index, self.job.query.clone(), None, session);
         let outcome = match self.deadline {

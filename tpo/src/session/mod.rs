@@ -38,7 +38,7 @@ struct SessionInner {
     abort: OnceLock<CancellationToken>,
     /// Whether nobody looks at the graph of the search.
     is_graph_dropped: OnceLock<()>,
-    observer: OnceLock<Arc<dyn SearchObserver>>,
+    observer: OnceLock<SearchObserver>,
     /// The prices of calls, for a search that is bounded in money.
     prices: OnceLock<Prices>,
     accounts: Mutex<Accounts>,
@@ -96,21 +96,22 @@ impl Session {
         self.0.is_graph_dropped.get().is_none()
     }
 
-    /// Reports scored answers, and ends the search as soon as the token is cancelled.
-    pub(crate) fn observed(
-        self,
-        observer: Arc<dyn SearchObserver>,
-        abort: CancellationToken,
-    ) -> Self {
+    /// Reports scored answers.
+    pub(crate) fn observed(self, observer: SearchObserver) -> Self {
         self.0.observer.get_or_init(|| observer);
+        self
+    }
+
+    /// Ends the search as soon as the token is cancelled.
+    pub(crate) fn abortable(self, abort: CancellationToken) -> Self {
         self.0.abort.get_or_init(|| abort);
         self
     }
 
-    /// Reports the newest answer of the pool.
-    pub(crate) fn report_newest(&self, pool: &Pool) {
+    /// Reports the newest answer of the pool of the query with this index.
+    pub(crate) fn report_newest(&self, query: usize, pool: &Pool) {
         if let Some(observer) = self.0.observer.get()
-            && let Some(event) = newest(pool)
+            && let Some(event) = newest(query, pool)
         {
             observer.scored(&event);
         }
@@ -130,6 +131,14 @@ impl Session {
     pub(crate) fn priced(self, prices: &Prices) -> Self {
         self.0.prices.get_or_init(|| prices.clone());
         self
+    }
+
+    /// Fails after the search was to end at once. Steps that take no time let nothing else notice it.
+    fn may_go_on(&self) -> Result<(), EngineError> {
+        match self.0.abort.get().is_some_and(CancellationToken::is_cancelled) {
+            true => Err(self.interrupt(Error::Stopped)),
+            false => Ok(()),
+        }
     }
 
     /// Fails after a cancellation, and when the journal cannot be written.
@@ -329,6 +338,7 @@ impl Engine for SessionEngine {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        self.session.may_go_on()?;
         self.session.commit_failures().await?;
         let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);

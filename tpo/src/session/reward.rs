@@ -74,6 +74,7 @@ impl Session {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<Option<f64>>, Error> {
+        self.may_go_on()?;
         self.commit_failures().await?;
         let BoundReward { model, is_journaled } = reward;
         let (identity, batch) = match model.is_relative() {

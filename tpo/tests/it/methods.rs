@@ -323,7 +323,7 @@ async fn parts_of_ones_own_are_journaled_resumed_verified_and_named() {
 
 /// Breaks a rule of its trait.
 enum Faulty {
-    Image,
+    Answer(Variable),
     Selects(usize),
 }
 
@@ -334,9 +334,8 @@ impl Method for Faulty {
     }
 
     async fn iterate(&self, _: &IterationCx<'_>, made: &mut Iteration) -> Result<(), Error> {
-        if matches!(self, Self::Image) {
-            let image = textgrad_core::Image::new(vec![1_u8, 2, 3], "image/png").unwrap();
-            made.answers = vec![Variable::constant(image, "image")];
+        if let Self::Answer(answer) = self {
+            made.answers = vec![answer.clone()];
         }
         Ok(())
     }
@@ -344,18 +343,19 @@ impl Method for Faulty {
     async fn select(&self, _: &IterationCx<'_>, _: &mut Iteration) -> Result<Option<usize>, Error> {
         Ok(match self {
             Self::Selects(position) => Some(*position),
-            Self::Image => None,
+            Self::Answer(_) => None,
         })
     }
 }
 
 #[tokio::test]
 async fn what_a_part_does_wrong_is_said_with_its_name() {
+    let image = textgrad_core::Image::new(vec![1_u8, 2, 3], "image/png").unwrap();
+    let no_text =
+        "the method \"faulty\" in iteration 1: expected texts as new answers, got none as number 0";
     for (method, expected) in [
-        (
-            Faulty::Image,
-            "the method \"faulty\" in iteration 1: expected texts as new answers, got no text as number 0",
-        ),
+        (Faulty::Answer(Variable::constant(image, "image")), no_text),
+        (Faulty::Answer(Variable::constant(" \n", "blank")), no_text),
         (
             Faulty::Selects(9),
             "the method \"faulty\" in iteration 1: expected a position from 0 to 4, got answer 9",

@@ -313,19 +313,22 @@ impl PairSelection for Positions {
 }
 
 #[tokio::test]
-async fn a_pair_selection_that_names_no_answer_is_an_error_with_the_position() {
+async fn a_pair_selection_that_names_no_pair_is_an_error_with_the_position() {
     let engine: Arc<dyn Engine> = Arc::new(textgrad_ops::sim::Sim::default());
-    for (comparison, position) in
-        [(Comparison::new(3, Vec::new()), 3), (Comparison::new(0, vec![1, 7]), 7)]
-    {
+    let (position, other) =
+        ("a position from 0 to 2", "other answers than the chosen one as rejected");
+    for (comparison, expected, got) in [
+        (Comparison::new(3, Vec::new()), position, "answer 3"),
+        (Comparison::new(0, vec![1, 7]), position, "answer 7"),
+        (Comparison::new(1, vec![2, 1]), other, "answer 1 twice"),
+    ] {
         let tpo = Tpo::builder(Arc::clone(&engine), Arc::new(SimReward));
         let tpo = tpo.samples(3).iterations(1).pairs(Arc::new(Positions(comparison)));
         let failure = tpo.build().unwrap().align("Why?").await.unwrap_err();
         assert_eq!(
             failure.error.to_string(),
             format!(
-                "the pair selection \"positions\" in iteration 1: expected a position from 0 to 2 in comparison 1, got \
-                 answer {position}"
+                "the pair selection \"positions\" in iteration 1: expected {expected} in comparison 1, got {got}"
             )
         );
         assert_eq!((failure.error.kind(), failure.trajectory.candidates.len()), ("part", 3));

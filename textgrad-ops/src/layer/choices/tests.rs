@@ -9,9 +9,10 @@ use textgrad_core::{
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::layer::EngineExt as _;
 
-fn complete<E>(engine: E) -> Layered<E, CompleteChoices> {
-    Layered::new(engine, CompleteChoices::default())
+fn complete<E: Engine + 'static>(engine: E) -> Layered<E, CompleteChoices> {
+    engine.complete_choices()
 }
 
 fn request(n: u32) -> Request {

@@ -122,7 +122,7 @@ pub(crate) async fn align(
     source: &str,
     queries: Vec<Query>,
     parts: Parts,
-    on_record: impl FnMut(&ResultRecord),
+    on_record: impl FnMut(&ResultRecord) + Send,
 ) -> Result<RunReport, Error> {
     let settings = &context.settings;
     let Parts { shard, queue } = parts;
@@ -154,7 +154,7 @@ pub(crate) async fn align(
 pub(crate) async fn execute(
     context: &RunContext,
     run: Run,
-    on_record: Option<impl FnMut(&ResultRecord)>,
+    on_record: Option<impl FnMut(&ResultRecord) + Send>,
 ) -> Result<RunReport, Error> {
     let run = run
         .concurrency(context.settings.value("concurrency")?)
@@ -188,7 +188,7 @@ struct Observer<'a, F> {
     repeated: usize,
 }
 
-impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
+impl<F: FnMut(&ResultRecord) + Send> RunObserver for Observer<'_, F> {
     fn started(&mut self, start: &RunStart<'_>) {
         if self.on_record.is_some() {
             output::heading(start);
