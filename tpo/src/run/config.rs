@@ -222,6 +222,6 @@ fn queries_digest(queries: &[Query]) -> String {
 }
 
 /// SHA-256 of a prompt pack.
-pub(super) fn pack_digest(prompts: &PromptPack) -> String {
+pub(crate) fn pack_digest(prompts: &PromptPack) -> String {
     digest(prompts.sources().flat_map(|(name, text)| [name, text]))
 }

@@ -23,7 +23,7 @@ mod shard;
 mod verify;
 
 #[cfg(feature = "report")]
-pub(crate) use self::config::differences;
+pub(crate) use self::config::{differences, pack_digest};
 pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
 pub use self::execute::Run;
 pub use self::export::{ExportRows, ExportStyle};

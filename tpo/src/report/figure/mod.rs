@@ -21,6 +21,8 @@ use super::data::{QueryData, RunData};
 use super::stats::{Bootstrap, mean};
 use super::table::{Table, exact, shown};
 use crate::config::{Mode, TpoConfig};
+use crate::prompts::default_pack;
+use crate::run::pack_digest;
 
 /// A figure: what is drawn, the numbers behind it, and what they mean.
 #[derive(Debug, Clone)]
@@ -216,7 +218,11 @@ fn others(run: &RunData) -> Option<String> {
     let differ = json::differences(&usual, &ours);
     let differ = differ.iter().filter(|setting| !NAMED.contains(&setting.path.as_str()));
     let shown = differ.map(|setting| format!("{} {}", setting.path, exact(setting.now)));
-    let shown: Vec<String> = shown.collect();
+    let mut shown: Vec<String> = shown.collect();
+    // A pack is named by the beginning of its digest, which `config.json` has.
+    if run.config.prompts != pack_digest(&default_pack()) {
+        shown.push(format!("prompts {}", run.config.prompts.get(..8).unwrap_or_default()));
+    }
     (!shown.is_empty()).then(|| shown.join(", "))
 }
 

@@ -340,3 +340,18 @@ async fn gains_are_over_the_first_answer_best_of_n_and_an_equal_budget() {
         at("<strong>+4.000</strong>") < at("id=\"runs\"") && at("id=\"gain\"") < at("id=\"runs\"")
     );
 }
+
+#[tokio::test]
+async fn runs_under_another_pack_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let tpo = || search(Mode::Tpo, 7).iterations(1);
+    let compact = Arc::new(tpo::prompts::compact_pack());
+    let a = run(&path("a"), tpo(), &QUERIES[..1]).await;
+    let b = run(&path("b"), tpo().prompts(compact).iterations(2).fuse(3), &QUERIES[..1]).await;
+    let digest = b.config().prompts.clone();
+    let report = Report::read(&[a, b], &ReportConfig::default()).unwrap();
+    let rows = &figure(&report, "runs").table.rows;
+    assert_eq!(rows[0][4], Json::Null);
+    assert_eq!(rows[1][4], format!("fuse 3, prompts {}", &digest[..8]));
+}
