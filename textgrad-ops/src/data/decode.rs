@@ -47,7 +47,9 @@ fn zstd(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 
 #[cfg(not(feature = "parquet"))]
 fn zstd(_bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    Err(std::io::Error::other("Zstandard needs the feature parquet; unpack the file first"))
+    Err(std::io::Error::other(
+        "expected no Zstandard: build the program with --features parquet, or unpack the file",
+    ))
 }
 
 /// The text of contents that are not compressed.

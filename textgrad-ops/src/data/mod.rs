@@ -172,7 +172,7 @@ use self::parquet::records as parquet_records;
 
 #[cfg(not(feature = "parquet"))]
 fn parquet_records(name: &str, _bytes: Vec<u8>) -> Result<Vec<Record>, Error> {
-    let reason = "expected a text, got Parquet, which this program was built without (feature parquet); convert it";
+    let reason = "expected a text, got Parquet: build the program with --features parquet, or convert the file";
     Err(wrong(name, reason))
 }
 

@@ -70,7 +70,7 @@ fn parquet(rows: &[Map<String, Json>]) -> Result<Vec<u8>, Error> {
 fn parquet(_rows: &[Map<String, Json>]) -> Result<Vec<u8>, Error> {
     Err(wrong(
         "format",
-        "expected json, jsonl, csv or tsv: this program was built without the feature parquet",
+        "expected json, jsonl, csv or tsv, got parquet: build the program with --features parquet",
     ))
 }
 

@@ -22,9 +22,9 @@ mod searches;
 mod shard;
 mod verify;
 
+pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
 #[cfg(feature = "report")]
 pub(crate) use self::config::{differences, pack_digest};
-pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
 pub use self::execute::Run;
 pub use self::export::{ExportRows, ExportStyle};
 pub use self::folder::{RecordedRun, RunFolder};
