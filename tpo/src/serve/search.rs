@@ -216,7 +216,7 @@ impl Phase<'_> {
         let tpo = self.tpo(config)?;
         let recorded = self.record(&tpo, name).await?;
         let (index, journal) = match &recorded {
-            Some(recorded) => (recorded.index, recorded.journal().await?),
+            Some(recorded) => (recorded.index, Some(recorded.journal().await?)),
             None => (self.job.index, None),
         };
         let abort = CancellationToken::new();
