@@ -8,7 +8,7 @@ use textgrad_core::{Engine, EngineError, ErrorKind, describe};
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::{Budget, EngineExt as _, Money};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::app::App;
 use super::error::ApiError;
@@ -221,7 +221,14 @@ impl Phase<'_> {
         let tpo = self.tpo(config)?;
         let recorded = self.record(&tpo, name).await?;
         let (index, journal) = match &recorded {
-            Some(recorded) => (recorded.index, Some(recorded.journal().await?)),
+            Some(recorded) => {
+                // That of a repeated request is searched for in the whole file.
+                let journal = match self.deadline {
+                    Some(deadline) => timeout_at(deadline, recorded.journal()).await,
+                    None => Ok(recorded.journal().await),
+                };
+                (recorded.index, Some(journal.map_err(|_| ApiError::deadline())??))
+            }
             None => (self.job.index, None),
         };
         let abort = CancellationToken::new();
