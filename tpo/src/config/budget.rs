@@ -148,8 +148,8 @@ impl Spent {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
-            answers: self.answers + other.answers,
-            calls: self.calls + other.calls,
+            answers: self.answers.saturating_add(other.answers),
+            calls: self.calls.saturating_add(other.calls),
             tokens: self.tokens + other.tokens,
             money: self.money.plus(other.money),
         }
