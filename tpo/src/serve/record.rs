@@ -3,7 +3,8 @@
 //! A folder has the files of `tpo run`, and `served.jsonl` with a line for each request before its search begins. A
 //! line is added to `results.jsonl` when a search ends; a repeated request may have several, the last of which holds.
 //! When the folder is closed, and when the server starts again after a kill, the file is written anew: one line for
-//! each request, in their order. A folder is closed when the server stops, and when many are open and no request holds it.
+//! each request, in their order. A folder is closed when the server stops, and when many are open and no request holds
+//! it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
