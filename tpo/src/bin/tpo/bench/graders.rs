@@ -121,14 +121,11 @@ impl Graders<'_> {
         self.mean(&answered, files).await
     }
 
-    async fn mean<'a, T>(
+    async fn mean(
         &self,
-        answered: &[(&'a T, &'a Answered)],
+        answered: &[(&impl Item, &Answered)],
         files: Vec<(PathBuf, String)>,
-    ) -> Result<Graded, Error>
-    where
-        Item: From<&'a T>,
-    {
+    ) -> Result<Graded, Error> {
         let (mut grader, scores) = match &self.reward {
             None => {
                 let scores = answered.iter().map(|(_, said)| [said.best.score, said.first.score]);
@@ -137,7 +134,7 @@ impl Graders<'_> {
             }
             Some(reward) => {
                 let asked = answered.iter().map(|(record, said)| {
-                    let query = Item::from(record).query;
+                    let query = record.query();
                     async move { score(reward, &query, said).await }
                 });
                 (format!("mean score of {}", reward.reward().name()), self.all(asked).await?)
