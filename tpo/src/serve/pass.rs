@@ -89,7 +89,7 @@ async fn complete<A: Api>(app: &App, ask: &Ask, permit: Permit) -> Result<Respon
         return Err(ApiError::invalid(first.as_str(), message));
     }
     let base = Sampling { n: u32::try_from(ask.n).unwrap_or(1), ..Sampling::default() };
-    let mut sampling = ask.sampling.apply(&base);
+    let mut sampling = ask.sampling(&base);
     sampling.seed = ask.sampling.seed;
     let request =
         Request::new(Purpose::Forward, ask.messages.iter().cloned()).with_sampling(sampling);
