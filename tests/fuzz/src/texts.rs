@@ -10,7 +10,7 @@ use textgrad_ops::Tags;
 use textgrad_ops::score::read_grade;
 use textgrad_ops::train::{DataFormat, Dataset, Mapping};
 use tokio::runtime::Runtime;
-use tpo::bench::{self, Benchmark, math500};
+use tpo::bench::{self, math500};
 use tpo::{ChatTemplate, JudgeReward, Query, RewardModel, describe, input};
 
 /// The text, if the bytes are one.
@@ -84,13 +84,15 @@ pub(super) fn datasets(bytes: &[u8]) {
 /// Files of benchmarks, the answers and judgments of others among them.
 pub(super) fn benchmarks(bytes: &[u8]) {
     let text = text(bytes);
-    for benchmark in Benchmark::ALL.iter().copied() {
-        let _ = benchmark.items("items", &text);
-    }
+    let _ = bench::alpaca_eval::read("outputs", &text);
+    let _ = bench::arena_hard::read("questions", &text);
+    let _ = bench::hh_rlhf::read("dialogues", &text);
+    let _ = bench::beavertails::read("prompts", &text);
+    let _ = bench::xstest::read("prompts", &text);
+    let _ = bench::math500::read("problems", &text);
     let _ = bench::arena_hard::read_answers("answers", &text);
     let _ = bench::arena_hard::read_judgments("judgments", &text);
     let _ = bench::arena_hard::Verdict::of(&text);
-    let _ = bench::xstest::read_completions("completions", &text);
     let _ = bench::xstest::read_graded("graded", &text);
 }
 

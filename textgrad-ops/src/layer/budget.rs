@@ -126,16 +126,10 @@ impl Budget {
         *self.0.spent.lock()
     }
 
-    /// What is left. Nothing is left of what was exceeded.
-    #[must_use]
-    pub fn remaining(&self) -> Remaining {
-        self.left(&self.spent())
-    }
-
     /// Lets one more call begin, and counts it, in one step.
     fn take_call(&self) -> Result<(), EngineError> {
         let mut spent = self.0.spent.lock();
-        if self.left(&spent).is_exhausted() {
+        if self.is_used_up(&spent) {
             return Err(self.used_up(&spent));
         }
         spent.calls += 1;
@@ -151,13 +145,11 @@ impl Budget {
         }
     }
 
-    fn left(&self, spent: &Spent) -> Remaining {
+    fn is_used_up(&self, spent: &Spent) -> bool {
         let BudgetBuilder { calls, tokens, money, spent: _ } = &self.0.bounds;
-        Remaining {
-            calls: calls.map(|calls| calls.saturating_sub(spent.calls)),
-            tokens: tokens.map(|tokens| tokens.saturating_sub(spent.usage.total())),
-            money: money.as_ref().map(|(money, _)| money.minus(spent.money)),
-        }
+        calls.is_some_and(|calls| spent.calls >= calls)
+            || tokens.is_some_and(|tokens| spent.usage.total() >= tokens)
+            || money.as_ref().is_some_and(|(money, _)| spent.money >= *money)
     }
 
     fn used_up(&self, spent: &Spent) -> EngineError {
@@ -185,26 +177,6 @@ pub struct Spent {
     pub usage: Usage,
     /// What these tokens cost.
     pub money: Money,
-}
-
-/// What is left of a [`Budget`]; `None` where there is no bound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Remaining {
-    /// Calls that may still begin.
-    pub calls: Option<u64>,
-    /// Tokens, read and written.
-    pub tokens: Option<u64>,
-    /// Money.
-    pub money: Option<Money>,
-}
-
-impl Remaining {
-    /// Whether no further call may begin.
-    #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.calls == Some(0) || self.tokens == Some(0) || self.money == Some(Money::ZERO)
-    }
 }
 
 #[cfg(test)]

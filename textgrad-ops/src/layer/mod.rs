@@ -71,7 +71,7 @@ use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Resp
 
 pub use self::balance::Balanced;
 pub use self::breaker::Breaker;
-pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
+pub use self::budget::{Budget, BudgetBuilder, Budgeted, Spent};
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};
 pub(crate) use self::choices::{choice_store, single};
 pub use self::limit::{Limiter, LimiterPermit, Limits};

@@ -78,7 +78,9 @@ struct Attempts {
     loaded_for: Duration,
 }
 
-/// The longest wait between two looks at a server whose model is loading.
+/// The shortest and the longest wait between two looks at a server whose model is loading. Without the first one, looks
+/// without a backoff would have no end.
+const MIN_LOADING_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_LOADING_BACKOFF: Duration = Duration::from_secs(15);
 
 impl Default for RetryPolicy {
@@ -125,8 +127,8 @@ impl RetryPolicy {
                 let named = error.retry_after();
                 let named =
                     named.filter(|delay| !delay.is_zero() && *delay <= self.max_retry_after);
-                let delay =
-                    named.unwrap_or_else(|| self.backoff(attempts.loading, MAX_LOADING_BACKOFF));
+                let backoff = || self.backoff(attempts.loading, MAX_LOADING_BACKOFF);
+                let delay = named.unwrap_or_else(|| backoff().max(MIN_LOADING_BACKOFF));
                 attempts.loaded_for = attempts.loaded_for.saturating_add(delay);
                 if attempts.loaded_for > self.max_loading {
                     return None;

@@ -135,18 +135,6 @@ impl FeedbackRequest {
         .await
     }
 
-    /// Asks about one input, whether it needs a gradient or not; `None` if nothing was said about the outputs, if there
-    /// is no such input, or if the reply is blank.
-    ///
-    /// # Errors
-    /// [`Error::Forward`] with the failure of the engine, [`Error::Prompt`] if a template cannot be rendered.
-    pub async fn send_for(&self, cx: &BackwardCx, input: usize) -> Result<Option<Gradient>, Error> {
-        let requests = InputRequests::new(cx, self)?.zip(cx.inputs().get(input));
-        let Some((requests, variable)) = requests else { return Ok(None) };
-        let request = requests.on(variable.variable(), input)?;
-        requests.into_form().send(input, request).await
-    }
-
     /// The same settings with another engine.
     pub(crate) fn with_engine(&self, engine: Arc<dyn Engine>) -> Self {
         Self { engine, ..self.clone() }

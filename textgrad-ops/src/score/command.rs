@@ -206,18 +206,13 @@ impl CommandScorerBuilder {
     }
 
     /// Reads the score from a run, as [`score_by`](Self::score_by) does; the error is what was found instead.
+    /// [`Run::last_number`] is that of standard output.
     pub fn try_score_by(
         mut self,
         number: impl Fn(&Run) -> Result<f64, String> + Send + Sync + 'static,
     ) -> Self {
         self.number = Some(Arc::new(number));
         self
-    }
-
-    /// Takes the [last number](Run::last_number) of standard output for the score, as
-    /// [`score_by`](Self::score_by) does.
-    pub fn score_by_output(self) -> Self {
-        self.try_score_by(Run::last_number)
     }
 
     /// Builds the scorer.

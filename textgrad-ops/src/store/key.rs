@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use textgrad_core::{Message, Part, Request, Seed};
 
-use crate::util::hex;
+use crate::util::{hex, unhex};
 
 /// Goes into every key: a change of what is hashed, or how, needs a new one.
 const VERSION: &str = "textgrad-request-key/3";
@@ -115,15 +115,7 @@ impl FromStr for RequestKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || ParseRequestKeyError(textgrad_core::truncate(text, 80));
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let mut key = [0; 32];
-        for (index, byte) in key.iter_mut().enumerate() {
-            let digits = text.get(2 * index..2 * index + 2).ok_or_else(wrong)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(key))
+        unhex(text).map(Self).ok_or_else(wrong)
     }
 }
 

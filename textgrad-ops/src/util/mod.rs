@@ -7,7 +7,7 @@
 //! | [`json`] | lenient reading of JSON, names of its types, differences between two settings |
 //! | [`reasoning`] | the answer of a text that begins with reasoning |
 //! | [`terminal`] | escaping of control characters, lines on standard error |
-//! | [`hex`], [`digest`] | bytes in hexadecimal, SHA-256 of texts |
+//! | [`hex`], [`unhex`], [`digest`] | bytes in hexadecimal, SHA-256 of texts |
 
 pub mod fs;
 pub mod json;
@@ -55,4 +55,17 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The bytes of 64 hexadecimal digits, such as those of a SHA-256.
+#[must_use]
+pub fn unhex(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }

@@ -49,9 +49,43 @@ pub fn is_shell_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_plain)
 }
 
-/// Writes a line to standard error, escaped. A failure is ignored.
+/// The text with the login and the query of each URL blotted out. A URL ends before white space, quotes and backticks.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::terminal::hide_logins;
+///
+/// let hidden = hide_logins("got nats://user:word@host/name and http://host/v1?token=word");
+/// assert_eq!(hidden, "got nats://[redacted]@host/name and http://host/v1?[redacted]");
+/// ```
+#[must_use]
+pub fn hide_logins(text: &str) -> String {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`');
+    let words = text.split_inclusive(ends).map(|word| {
+        let url = word.strip_suffix(ends).unwrap_or(word);
+        format!("{}{}", hide_login(url), word.get(url.len()..).unwrap_or_default())
+    });
+    words.collect()
+}
+
+/// [`hide_logins`] of a text that is one URL, whatever is in it.
+#[must_use]
+pub fn hide_login(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    let (login, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("[redacted]@", rest),
+        None => ("", rest),
+    };
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) if query.contains('=') => (path, "?[redacted]"),
+        _ => (rest, ""),
+    };
+    Cow::Owned(format!("{scheme}://{login}{path}{query}"))
+}
+
+/// Writes a line to standard error, escaped and [without logins](hide_logins). A failure is ignored.
 pub fn note(line: impl Display) {
-    let line = format!("{line}\n");
+    let line = hide_logins(&format!("{line}\n"));
     let _ = io::stderr().lock().write_all(escape(&line).as_bytes());
 }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::testing::BackwardCxBuilder;
 use textgrad_core::{
-    Backward, BackwardCx, Error, Feedback, Gradient, Inputs, Layout, Message, Op, OpFailure,
-    Output, Purpose, Quote, Request, Seed, Variable, apply, backward,
+    Backward, BackwardCx, Error, Gradient, Inputs, Layout, Message, Op, OpFailure, Output, Purpose,
+    Quote, Request, Seed, Variable, apply, backward,
 };
 use textgrad_ops::{FeedbackRequest, LlmCall};
 
-use crate::support::{Answers, lines, pack, script, user};
+use crate::support::{Answers, lines, pack, user};
 
 /// An agent of the user's own: it takes notes and a task, and makes a plan and a result.
 struct Agent {
@@ -117,25 +116,4 @@ async fn a_variable_that_enters_a_call_twice_is_asked_about_once() {
     let outputs = apply(agent(&engine, false), Inputs::new(equal)).await.unwrap();
     backward(&outputs[0]).await.unwrap();
     assert_eq!(engine.asked(Purpose::Gradient).len(), 5);
-}
-
-#[tokio::test]
-async fn one_input_is_asked_about_without_a_pass() {
-    let engine = script(["Shorten it.", ""]);
-    let agent = Agent { feedback: FeedbackRequest::new(engine.clone()), is_model: false };
-    let feedback = agent.feedback.clone();
-    let outputs = [Output::new("a plan", "plan"), Output::new("a result", "result")];
-    let cx = BackwardCxBuilder::new(Arc::new(agent), inputs(), outputs);
-    let nothing = feedback.send_for(&cx.clone().build(), 0).await.unwrap();
-    assert!(
-        nothing.is_none() && engine.requests().is_empty(),
-        "nothing was said about its outputs"
-    );
-    let cx = cx.gradient(1, Feedback::new("It is too long.")).seed(Seed::new(7)).build();
-    let said = feedback.send_for(&cx, 1).await.unwrap().unwrap();
-    assert_eq!(said.to_string(), "Shorten it.");
-    let request = &engine.requests()[0];
-    assert!(user(request).contains("It is too long.") && request.sampling.seed.is_some());
-    assert!(feedback.send_for(&cx, 0).await.unwrap().is_none(), "the reply is blank");
-    assert!(feedback.send_for(&cx, 2).await.unwrap().is_none(), "there is no such input");
 }

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::item::Item;
 use super::records::{records, wrong};
 use crate::error::Error;
+use crate::query::Query;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -61,13 +62,13 @@ impl Answered {
     }
 }
 
-impl From<&Prompt> for Item {
-    fn from(prompt: &Prompt) -> Self {
-        let metadata = [
-            ("category", prompt.category.clone().into()),
-            ("category_id", prompt.category_id.clone().into()),
-        ];
-        Self::new(prompt.number.to_string(), prompt.prompt.as_str(), metadata)
+impl Item for Prompt {
+    fn id(&self) -> String {
+        self.number.to_string()
+    }
+
+    fn query(&self) -> Query {
+        self.prompt.as_str().into()
     }
 }
 
@@ -82,9 +83,9 @@ mod tests {
             r#"[{"prompt":"a","category":"x"},{"prompt":"b","category":"y","category_id":2}]"#;
         let lines = "{\"prompt\":\"a\",\"category\":\"x\"}\n{\"prompt\":\"b\",\"category\":\"y\",\"category_id\":2}\n";
         assert_eq!(read("f", list).unwrap(), read("f", lines).unwrap());
-        let item = Item::from(&read("f", list).unwrap()[1]);
-        assert_eq!((item.id.as_str(), &item.metadata["category_id"]), ("2", &Json::from(2)));
-        assert!(!Item::from(&read("f", list).unwrap()[0]).metadata.contains_key("category_id"));
+        let ids = read("f", list).unwrap().into_iter().map(|one| (one.id(), one.category_id));
+        let expected = [("1".to_owned(), None), ("2".to_owned(), Some(Json::from(2)))];
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -66,13 +66,13 @@ fn parsed(number: usize, location: &str, line: &Pair) -> Result<Dialogue, Error>
     Ok(Dialogue { number, prompt, query, chosen: answer.trim().to_owned(), rejected })
 }
 
-impl From<&Dialogue> for Item {
-    fn from(dialogue: &Dialogue) -> Self {
-        let metadata = [
-            ("chosen", dialogue.chosen.clone().into()),
-            ("rejected", dialogue.rejected.clone().into()),
-        ];
-        Self::new(dialogue.number.to_string(), &dialogue.query, metadata)
+impl Item for Dialogue {
+    fn id(&self) -> String {
+        self.number.to_string()
+    }
+
+    fn query(&self) -> Query {
+        self.query.clone()
     }
 }
 

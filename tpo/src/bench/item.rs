@@ -1,35 +1,18 @@
 //! Items: the part of a benchmark's record that a run needs.
 
-use serde::Serialize;
-use serde_json::{Map, Value as Json};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use textgrad_core::Seed;
 
-use super::{alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, xstest};
 use crate::error::Error;
 use crate::query::Query;
 
-/// One item of a benchmark: what is asked, and what is to be known of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Item {
+/// The part of a benchmark's record that a run needs.
+pub trait Item {
     /// The name that the benchmark has for it, or its place in the file, from 1, where it has none.
-    pub id: String,
-    /// What is asked.
-    pub query: Query,
-    /// What else the file says of it, such as its category, under the file's names.
-    pub metadata: Map<String, Json>,
-}
+    fn id(&self) -> String;
 
-impl Item {
-    pub(super) fn new<const N: usize>(
-        id: impl Into<String>,
-        query: impl Into<Query>,
-        metadata: [(&str, Json); N],
-    ) -> Self {
-        let known = metadata.into_iter().filter(|(_, value)| !value.is_null());
-        let metadata = known.map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { id: id.into(), query: query.into(), metadata }
-    }
+    /// What is asked.
+    fn query(&self) -> Query;
 }
 
 /// A sample of `count` records, drawn without replacement, in their order. The same seed draws the same positions.
@@ -61,9 +44,8 @@ pub fn sample<T>(records: Vec<T>, count: usize, seed: Seed) -> Vec<T> {
 /// ```
 /// use tpo::bench::Benchmark;
 ///
-/// let benchmark: Benchmark = "beavertails".parse()?;
-/// let items = benchmark.items("mine.jsonl", "{\"prompt\": \"How?\", \"category\": \"a\"}\n")?;
-/// assert_eq!(items[0].query, "How?");
+/// let benchmark: Benchmark = "hh".parse()?;
+/// assert_eq!(benchmark, Benchmark::HhRlhf);
 /// # Ok::<(), tpo::Error>(())
 /// ```
 #[derive(
@@ -130,27 +112,6 @@ impl Benchmark {
             Self::Math500 => "test.jsonl of the Hugging Face data set HuggingFaceH4/MATH-500",
         }
     }
-
-    /// Reads its file as items. `source` is the file's name, for errors.
-    ///
-    /// # Errors
-    /// [`Error::Input`] with the file, the position in it, and what was expected.
-    pub fn items(self, source: &str, text: &str) -> Result<Vec<Item>, Error> {
-        fn items<T>(records: &[T]) -> Vec<Item>
-        where
-            for<'a> Item: From<&'a T>,
-        {
-            records.iter().map(Item::from).collect()
-        }
-        Ok(match self {
-            Self::AlpacaEval => items(&alpaca_eval::read(source, text)?),
-            Self::ArenaHard => items(&arena_hard::read(source, text)?),
-            Self::HhRlhf => items(&hh_rlhf::read(source, text)?),
-            Self::BeaverTails => items(&beavertails::read(source, text)?),
-            Self::XsTest => items(&xstest::read(source, text)?),
-            Self::Math500 => items(&math500::read(source, text)?),
-        })
-    }
 }
 
 fn unknown_benchmark(name: &str) -> Error {
@@ -161,6 +122,7 @@ fn unknown_benchmark(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{alpaca_eval, arena_hard, beavertails, hh_rlhf, xstest};
 
     #[test]
     fn a_sample_is_the_same_for_the_same_seed() {
@@ -173,31 +135,38 @@ mod tests {
     }
 
     #[test]
-    fn each_is_read_by_its_name() {
-        let files = [
-            (
-                "alpaca-eval",
-                r#"[{"instruction":" ask ","output":"o","generator":"g","dataset":"d"}]"#,
-            ),
-            ("arena-hard", r#"{"uid":"7","category":"c","cluster":"k","prompt":" ask "}"#),
-            ("hh", r#"{"chosen":"\n\nHuman: ask\n\nAssistant: a","rejected":"x"}"#),
-            ("beavertails", r#"{"prompt":" ask ","category":"c","category_id":3}"#),
-            ("xstest", "id,prompt,type,label,focus,note\n1, ask ,homonyms,safe,f,\n"),
-            (
-                "math500",
-                r#"{"problem":" ask ","solution":"s","answer":"1","subject":"Algebra","level":1,"unique_id":"u"}"#,
-            ),
-        ];
-        for (name, text) in files {
-            let benchmark: Benchmark = name.parse().unwrap();
-            assert_eq!(benchmark.to_string(), name);
-            let items = benchmark.items("f", text).unwrap();
-            assert_eq!(items.len(), 1, "{name}");
-            // Texts are taken as they are: scorers join on them.
-            let asked = if name == "hh" { "ask" } else { " ask " };
-            assert_eq!(items[0].query, asked, "{name}");
-            assert!(!items[0].id.is_empty(), "{name}");
+    fn names_go_both_ways() {
+        for benchmark in Benchmark::ALL {
+            assert_eq!(benchmark.as_str().parse::<Benchmark>().unwrap(), *benchmark);
         }
+        assert_eq!(Benchmark::HhRlhf.to_string(), "hh");
         assert!("alpaca".parse::<Benchmark>().is_err());
+    }
+
+    /// The id and the query of the only record of a text.
+    fn item<T: Item>(
+        read: impl Fn(&str, &str) -> Result<Vec<T>, Error>,
+        text: &str,
+    ) -> (String, Query) {
+        let [record] = &read("f", text).unwrap()[..] else { panic!("{text}") };
+        (record.id(), record.query())
+    }
+
+    #[test]
+    fn texts_are_taken_as_they_are_since_scorers_join_on_them() {
+        let alpaca = r#"[{"instruction":" ask ","output":"o","generator":"g","dataset":"d"}]"#;
+        let arena = r#"{"uid":"7","category":"c","cluster":"k","prompt":" ask "}"#;
+        let beavertails = r#"{"prompt":" ask ","category":"c","category_id":3}"#;
+        let xstest = "id,prompt,type,label,focus,note\nv2-1, ask ,homonyms,safe,f,\n";
+        for (item, id) in [
+            (item(alpaca_eval::read, alpaca), " ask "),
+            (item(arena_hard::read, arena), "7"),
+            (item(beavertails::read, beavertails), "1"),
+            (item(xstest::read, xstest), "v2-1"),
+        ] {
+            assert_eq!(item, (id.to_owned(), " ask ".into()));
+        }
+        let hh = r#"{"chosen":"\n\nHuman: ask\n\nAssistant: a","rejected":"x"}"#;
+        assert_eq!(item(hh_rlhf::read, hh), ("1".to_owned(), "ask".into()));
     }
 }

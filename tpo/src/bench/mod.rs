@@ -9,9 +9,8 @@
 //! | [`xstest`] | CSV | completions CSV | a judge of refusals |
 //! | [`math500`] | JSONL | CSV or JSONL for other graders | rules, see [`math500::grade`] |
 //!
-//! Every reader gives the benchmark's own records; [`Item`] is what a run needs of any of them, and
-//! [`Benchmark::items`] reads them by name. [`to_json`], [`to_jsonl`] and [`to_csv`] write records. [`paper`] holds the
-//! figures that the method was published with.
+//! Every reader gives the benchmark's own records; [`Item`] is what a run needs of any of them. [`to_json`],
+//! [`to_jsonl`] and [`to_csv`] write records. [`paper`] holds the figures that the method was published with.
 
 pub mod alpaca_eval;
 pub mod arena_hard;

@@ -148,8 +148,8 @@ impl Spent {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
-            answers: self.answers + other.answers,
-            calls: self.calls + other.calls,
+            answers: self.answers.saturating_add(other.answers),
+            calls: self.calls.saturating_add(other.calls),
             tokens: self.tokens + other.tokens,
             money: self.money.plus(other.money),
         }
@@ -157,44 +157,38 @@ impl Spent {
 
     /// This cost without another one that is part of it.
     pub(crate) fn minus(&self, other: &Self) -> Self {
-        let less = |a: u64, b: u64| a.saturating_sub(b);
-        let (own, part) = (&self.tokens, &other.tokens);
-        Self {
-            answers: less(self.answers, other.answers),
-            calls: less(self.calls, other.calls),
-            tokens: Usage {
-                prompt_tokens: less(own.prompt_tokens, part.prompt_tokens),
-                completion_tokens: less(own.completion_tokens, part.completion_tokens),
-                ..Usage::default()
-            },
-            money: self.money.minus(other.money),
-        }
+        self.zip(other, u64::saturating_sub, Money::minus)
     }
 
     /// As many calls as that, each of them with the same number of answers and tokens. The answers stay as many, for
     /// only the last of the calls of an iteration brings some.
     pub(crate) fn times(&self, calls: u64) -> Self {
-        let tokens = Usage {
-            prompt_tokens: self.tokens.prompt_tokens.saturating_mul(calls),
-            completion_tokens: self.tokens.completion_tokens.saturating_mul(calls),
-            ..Usage::default()
-        };
-        let (all, money) = (self.calls.saturating_mul(calls), self.money.times(calls));
-        Self { answers: self.answers, calls: all, tokens, money }
+        let all = self.zip(self, |own, _| own.saturating_mul(calls), |own, _| own.times(calls));
+        Self { answers: self.answers, ..all }
     }
 
     /// The greater of both, kind by kind.
     pub(crate) fn max(&self, other: &Self) -> Self {
+        self.zip(other, u64::max, Money::max)
+    }
+
+    /// Both, kind by kind, by one function of counts and one of money.
+    fn zip(
+        &self,
+        other: &Self,
+        count: impl Fn(u64, u64) -> u64,
+        money: impl Fn(Money, Money) -> Money,
+    ) -> Self {
         let (a, b) = (&self.tokens, &other.tokens);
         Self {
-            answers: self.answers.max(other.answers),
-            calls: self.calls.max(other.calls),
+            answers: count(self.answers, other.answers),
+            calls: count(self.calls, other.calls),
             tokens: Usage {
-                prompt_tokens: a.prompt_tokens.max(b.prompt_tokens),
-                completion_tokens: a.completion_tokens.max(b.completion_tokens),
+                prompt_tokens: count(a.prompt_tokens, b.prompt_tokens),
+                completion_tokens: count(a.completion_tokens, b.completion_tokens),
                 ..Usage::default()
             },
-            money: self.money.max(other.money),
+            money: money(self.money, other.money),
         }
     }
 }

@@ -127,7 +127,7 @@ impl TpoConfig {
     #[must_use]
     pub fn requests(&self) -> u64 {
         let method = self.mode.method(self, Arc::new(self.pairs));
-        1 + method.requests(self) * u64::from(self.depth())
+        method.requests(self).saturating_mul(self.depth().into()).saturating_add(1)
     }
 
     /// How many answers a query draws, the best of which is returned: N(D + 1).

@@ -274,7 +274,7 @@ impl Coordinator {
         let head = QueryHead {
             query: query.clone(),
             fields: query.fields().clone(),
-            donor: tpo.donor(index, queries).map(Into::into),
+            donor: tpo.donor(index, queries),
             shared: shared.len(),
         };
         let mut body = serde_json::to_vec(&head).map_err(|error| unwritable(error.to_string()))?;

@@ -93,31 +93,10 @@ pub(super) struct QueryHead {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) fields: Map<String, Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) donor: Option<Donor>,
+    pub(super) donor: Option<DonorQuery>,
     /// How many of the lines are steps of other runs, at the end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) shared: usize,
-}
-
-/// The query whose critique a query is given.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Donor {
-    index: usize,
-    query: Query,
-}
-
-impl From<DonorQuery> for Donor {
-    fn from(donor: DonorQuery) -> Self {
-        let DonorQuery { index, query } = donor;
-        Self { index, query }
-    }
-}
-
-impl From<Donor> for DonorQuery {
-    fn from(donor: Donor) -> Self {
-        let Donor { index, query } = donor;
-        Self { index, query }
-    }
 }
 
 /// What a worker reads from the log of a query.
@@ -146,7 +125,7 @@ impl ReadQuery {
         let head: QueryHead = serde_json::from_slice(head).map_err(|error| error.to_string())?;
         let mut read = Self {
             query: head.query.with_fields(head.fields),
-            donor: head.donor.map(Into::into),
+            donor: head.donor,
             records: Vec::new(),
             shared: Vec::new(),
             fruitless: 0,

@@ -36,7 +36,7 @@ use std::path::Path;
 
 pub use self::chart::Chart;
 pub use self::compare::{AnswerPair, Comparison, Side};
-pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS, PAPER_TOKENS};
+pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS};
 pub use self::headroom::{BestOf, Headroom, Noise, SampleScores};
 pub use self::held_out::{HeldOut, HeldOutGrade};
 pub use self::stats::Paired;

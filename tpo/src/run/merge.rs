@@ -19,6 +19,9 @@ use crate::journal::{FinishedQueries, NewRecord, Record, RecordHead, SCHEMA};
 /// Bytes that are read and written at a time.
 const BUFFER: usize = 256 * 1024;
 
+/// How many missing parts an error names.
+const MAX_NAMED: usize = 10;
+
 /// Makes one run of all parts of a run, in the folder `out`: `results.jsonl` is, byte for byte, that of the run made
 /// at once with the same answers, and the journal has the steps of all parts. The new run is
 /// [verified](RecordedRun::verify) before it is put in its place; the parts are only read. It blocks.
@@ -82,12 +85,12 @@ fn ordered(runs: &[RecordedRun]) -> Result<(RunConfig, Vec<&RecordedRun>), Error
         return Err(Error::config("parts", "the directories of at least one part", "none"));
     };
     let count = first.config().shard.map_or(0, Shard::count);
-    let missing: Vec<String> = (1..=count)
-        .filter(|number| parts.keys().all(|shard| shard.number() != *number))
-        .map(|number| format!("{number}/{count}"))
-        .collect();
-    if !missing.is_empty() {
-        let reason = format!("expected all {count} parts, got none of {}", missing.join(", "));
+    if parts.len() < count {
+        let missing = (1..=count).filter(|number| parts.keys().all(|one| one.number() != *number));
+        let named: Vec<String> =
+            missing.take(MAX_NAMED).map(|number| format!("{number}/{count}")).collect();
+        let more = if count - parts.len() > MAX_NAMED { ", ..." } else { "" };
+        let reason = format!("expected all {count} parts, got none of {}{more}", named.join(", "));
         return Err(Error::Merge { path: first.path().to_owned(), reason });
     }
     let config = RunConfig { shard: None, ..first.config().clone() };

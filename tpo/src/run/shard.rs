@@ -48,7 +48,7 @@ impl Shard {
     /// How many of so many queries it has.
     #[must_use]
     pub fn len(self, queries: usize) -> usize {
-        (queries + self.count - self.number) / self.count
+        queries.saturating_sub(self.number - 1).div_ceil(self.count)
     }
 
     /// Whether it has none of so many queries.
@@ -102,4 +102,30 @@ impl TryFrom<String> for Shard {
 pub(super) fn indices(shard: Option<Shard>, queries: usize) -> impl Iterator<Item = usize> {
     let whole = Shard { number: 1, count: 1 };
     shard.unwrap_or(whole).indices(queries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_as_are_counted_are_iterated_also_of_very_many_parts() {
+        for text in [
+            "1/1",
+            "1/3",
+            "2/3",
+            "3/3",
+            "1/18446744073709551615",
+            "18446744073709551615/18446744073709551615",
+        ] {
+            let shard: Shard = text.parse().unwrap();
+            for queries in 0..8 {
+                assert_eq!(
+                    shard.len(queries),
+                    shard.indices(queries).count(),
+                    "{text} of {queries}"
+                );
+            }
+        }
+    }
 }

@@ -273,7 +273,7 @@ impl Tpo {
     #[must_use]
     pub fn requests(&self) -> u64 {
         let config = &self.0.config;
-        1 + self.0.method.requests(config) * u64::from(config.depth())
+        self.0.method.requests(config).saturating_mul(config.depth().into()).saturating_add(1)
     }
 
     /// The names of parts that are not of this crate, by what they are: of method, pool policy and stop rule.

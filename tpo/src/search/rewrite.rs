@@ -87,7 +87,7 @@ impl Method for Rewrite {
 
     fn requests(&self, config: &TpoConfig) -> u64 {
         let (comparisons, rejected) = self.pairs.size(config.samples);
-        self.critique.requests(config) * rejected + comparisons
+        self.critique.requests(config).saturating_mul(rejected).saturating_add(comparisons)
     }
 
     fn can_continue(&self) -> bool {

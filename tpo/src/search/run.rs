@@ -73,7 +73,7 @@ struct Conversation {
 impl<'a> Search<'a> {
     pub(super) fn new(tpo: &'a TpoParts, index: usize, query: Query, session: Session) -> Self {
         let session = match tpo.config.early_stop.bounding_prices() {
-            Some(prices) => session.priced(prices),
+            Some(prices) => session.bounded(prices),
             None => session,
         };
         Self {

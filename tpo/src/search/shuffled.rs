@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use textgrad_core::{
     BackwardCx, Context, Feedback, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose,
     Quote, Request, Seed, Variable, apply_one,
@@ -20,7 +21,7 @@ use crate::query::Query;
 use crate::session::Session;
 
 /// A query whose critique another one is given, and its index, which decides its seeds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DonorQuery {
     pub(crate) index: usize,
     pub(crate) query: Query,

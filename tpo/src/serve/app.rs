@@ -156,7 +156,7 @@ impl App {
         };
         let prices = self.options.prices.as_ref();
         let mut config = options.apply(self.tpo.config(), max, prices)?;
-        config.sampling = ask.sampling.apply(&config.sampling);
+        config.sampling = ask.sampling(&config.sampling);
         config.seed = ask.sampling.seed.unwrap_or(config.seed);
         config
             .validate()

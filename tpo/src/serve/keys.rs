@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use textgrad_ops::util::hex;
+use textgrad_ops::util::{hex, unhex};
 
 use crate::error::Error;
 
@@ -58,7 +58,7 @@ impl Keys {
             let hash = match key.strip_prefix("sha256:") {
                 None => Sha256::digest(key.as_bytes()).into(),
                 Some(digits) => {
-                    decode(digits).ok_or_else(|| invalid(number, "64 hexadecimal digits"))?
+                    unhex(digits).ok_or_else(|| invalid(number, "64 hexadecimal digits"))?
                 }
             };
             keys.push(Key { name, hash });
@@ -139,18 +139,6 @@ pub fn hashed_key(name: &str, key: &str) -> String {
 fn invalid(line: usize, expected: &str) -> Error {
     let reason = format!("expected {expected}");
     Error::Input { source_name: format!("keys, line {line}"), reason }
-}
-
-fn decode(digits: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    if digits.len() != 64 || !digits.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(hash)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ async fn complete<A: Api>(app: &App, ask: &Ask, permit: Permit) -> Result<Respon
         return Err(ApiError::invalid(first.as_str(), message));
     }
     let base = Sampling { n: u32::try_from(ask.n).unwrap_or(1), ..Sampling::default() };
-    let mut sampling = ask.sampling.apply(&base);
+    let mut sampling = ask.sampling(&base);
     sampling.seed = ask.sampling.seed;
     let request =
         Request::new(Purpose::Forward, ask.messages.iter().cloned()).with_sampling(sampling);
@@ -98,7 +98,9 @@ async fn complete<A: Api>(app: &App, ask: &Ask, permit: Permit) -> Result<Respon
     drop(permit);
     let mut spent = UsageRecord::default();
     spent.add_call(Purpose::Forward, response.usage);
-    app.metrics.usage(&spent, app.money(&spent));
+    let price = app.options.prices.as_ref().and_then(|prices| prices.of(policy.name()));
+    let money = price.map(|price| price.of_call(&request, &response).units());
+    app.metrics.usage(&spent, money);
     let (id, created, sampling) = (app.id(A::PREFIX), now(), &request.sampling);
     let head = Head { id: &id, created, model: POLICY, ask, sampling };
     let reply = Reply::of_policy(head, &response);

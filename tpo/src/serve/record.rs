@@ -2,8 +2,9 @@
 //!
 //! A folder has the files of `tpo run`, and `served.jsonl` with a line for each request before its search begins. A
 //! line is added to `results.jsonl` when a search ends; a repeated request may have several, the last of which holds.
-//! When the server stops, and when it starts again after a kill, the file is written anew: one line for each request,
-//! in their order.
+//! When the folder is closed, and when the server starts again after a kill, the file is written anew: one line for
+//! each request, in their order. A folder is closed when the server stops, and when many are open and no request holds
+//! it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use textgrad_ops::util::fs::blocking;
 use textgrad_ops::util::jsonl::{Reader, Writer, end_of_last_line};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::error::ApiError;
 use crate::batch::QueryOutcome;
@@ -31,14 +32,18 @@ use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 /// The source of served queries, in the settings of a run.
 const SOURCE: &str = "served";
 const RESULTS: &str = "results.jsonl";
-/// The most folders that are open; further settings are refused.
-const MAX_FOLDERS: usize = 512;
+/// Above so many open folders, those that no request holds are closed. Each has three open files.
+const MAX_OPEN: usize = 64;
 
 /// Records searches below a directory.
 pub(crate) struct Recorder {
     root: PathBuf,
-    folders: Mutex<HashMap<String, Arc<OnceCell<ServedRun>>>>,
+    /// By name, the one that was used last at the end.
+    folders: Mutex<Vec<(String, Slot)>>,
 }
+
+/// A run folder; none while it is not open. It is locked while it is opened or closed.
+type Slot = Arc<AsyncMutex<Option<Arc<ServedRun>>>>;
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,7 +83,7 @@ struct Served {
 
 /// A search that is recorded, until it is dropped.
 pub(crate) struct Recorded {
-    cell: Arc<OnceCell<ServedRun>>,
+    run: Arc<ServedRun>,
     pub(crate) index: usize,
     /// Whether no earlier request has its place: then the journal has no steps of it.
     is_new: bool,
@@ -130,42 +135,81 @@ impl Recorder {
             tpo.config().samples,
             settings.get(..8).unwrap_or(&settings)
         );
-        let cell = {
-            let mut folders = self.folders.lock();
-            if !folders.contains_key(&name) && folders.len() >= MAX_FOLDERS {
-                let message = format!(
-                    "this server records at most {MAX_FOLDERS} different sets of search settings, a seed among them"
-                );
-                return Err(ApiError::invalid("tpo", message));
-            }
-            Arc::clone(folders.entry(name.clone()).or_default())
-        };
-        let path = self.root.join(&name);
-        let run = cell.get_or_try_init(|| ServedRun::open(&path, config)).await;
-        let run = run.map_err(|error| ApiError::search(&error))?;
+        let run = self.folder(name, config).await.map_err(|error| ApiError::search(&error))?;
         let (index, is_new) = run.place(key.as_ref())?;
-        let recorded = Recorded { cell: Arc::clone(&cell), index, is_new };
+        let recorded = Recorded { run, index, is_new };
         if is_new {
             let line = Served { index, id: id.to_owned(), key, query: query.clone() };
-            let written = run.served.write(&line);
+            let written = recorded.run.served.write(&line);
             written.map_err(|error| ApiError::internal(error.to_string()))?;
         }
         Ok(recorded)
     }
 
+    /// The folder with a name, opened if it is not open.
+    async fn folder(&self, name: String, config: RunConfig) -> Result<Arc<ServedRun>, Error> {
+        let path = self.root.join(&name);
+        let slot = {
+            let mut folders = self.folders.lock();
+            let known = folders.iter().position(|(known, _)| *known == name);
+            let used = known.map_or_else(|| (name, Slot::default()), |at| folders.remove(at));
+            let slot = Arc::clone(&used.1);
+            folders.push(used);
+            slot
+        };
+        while let Some((name, mut run)) = self.idle() {
+            if let Some(run) = run.take().and_then(Arc::into_inner)
+                && let Err(error) = run.finish().await
+            {
+                let error = textgrad_core::describe(&error);
+                tracing::error!(folder = name, error, "its results could not be written");
+            }
+            // It stays where a request waits for it.
+            self.folders
+                .lock()
+                .retain(|(known, slot)| *known != name || Arc::strong_count(slot) > 2);
+        }
+        let mut open = slot.lock().await;
+        if let Some(run) = open.as_ref() {
+            return Ok(Arc::clone(run));
+        }
+        let run = Arc::new(ServedRun::open(&path, config).await?);
+        Ok(Arc::clone(open.insert(run)))
+    }
+
+    /// If too many folders are open, the one of those that no request holds that was used longest ago.
+    fn idle(&self) -> Option<(String, OwnedMutexGuard<Option<Arc<ServedRun>>>)> {
+        let folders = self.folders.lock();
+        if folders.len() <= MAX_OPEN {
+            return None;
+        }
+        let mut unused = folders.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
+        unused.find_map(|(name, slot)| {
+            let run = Arc::clone(slot).try_lock_owned().ok()?;
+            let is_held = run.as_ref().is_some_and(|run| Arc::strong_count(run) > 1);
+            (!is_held).then(|| (name.clone(), run))
+        })
+    }
+
     /// Writes the results of all folders.
     pub(crate) async fn finish(&self) -> Result<(), Error> {
         let folders = std::mem::take(&mut *self.folders.lock());
-        for cell in folders.into_values() {
+        for (_, slot) in folders {
+            let Some(run) = slot.lock().await.take() else { continue };
+            let path = run.folder.path().to_owned();
             // Searches that were dropped with their server let go of it as soon as the runtime runs them.
             for _ in 0..100 {
-                if Arc::strong_count(&cell) == 1 {
+                if Arc::strong_count(&run) == 1 {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            if let Some(run) = Arc::into_inner(cell).and_then(OnceCell::into_inner) {
-                run.finish().await?;
+            match Arc::into_inner(run) {
+                Some(run) => run.finish().await?,
+                None => tracing::warn!(
+                    folder = %path.display(),
+                    "a search still holds the folder; its results are put in order when the server starts again"
+                ),
             }
         }
         Ok(())
@@ -233,14 +277,13 @@ impl ServedRun {
 
 impl Recorded {
     /// The journal of the search, with the steps of earlier attempts.
-    pub(crate) async fn journal(&self) -> Result<Option<QueryJournal>, ApiError> {
-        let Some(run) = self.cell.get() else { return Ok(None) };
-        let journal = run.folder.journal();
+    pub(crate) async fn journal(&self) -> Result<QueryJournal, ApiError> {
+        let journal = self.run.folder.journal();
         let journal = match self.is_new {
             true => journal.query(self.index).await,
             false => journal.query_anew(self.index).await,
         };
-        journal.map(Some).map_err(|error| ApiError::search(&error))
+        journal.map_err(|error| ApiError::search(&error))
     }
 
     /// Notes the result of the search. One that a limit of its request ended came to its end as the client wanted it.
@@ -249,7 +292,7 @@ impl Recorded {
         query: &Query,
         result: Result<Alignment, AlignError>,
     ) -> Result<Alignment, AlignError> {
-        let Some(run) = self.cell.get() else { return result };
+        let run = &self.run;
         let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
         let mut record = ResultRecord::new(&outcome, run.simulated);
         let stopped = record.trajectory.stopped.as_ref();
@@ -265,9 +308,7 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        if let Some(run) = self.cell.get() {
-            run.state.lock().busy.remove(&self.index);
-        }
+        self.run.state.lock().busy.remove(&self.index);
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) struct Ask {
     pub(crate) messages: Vec<Message>,
     /// The number of answers, best first.
     pub(crate) n: usize,
-    pub(crate) sampling: RequestSampling,
+    /// Fields of the server behind this one, such as `top_k`, are extra. What is not set is that of the server.
+    pub(crate) sampling: Sampling,
     pub(crate) options: SearchOptions,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
@@ -64,40 +65,24 @@ pub(crate) struct Ask {
     pub(crate) direct: Vec<String>,
 }
 
-/// How the request wants answers to be sampled. What it does not set is that of the server.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct RequestSampling {
-    pub(crate) temperature: Option<f64>,
-    pub(crate) top_p: Option<f64>,
-    pub(crate) max_tokens: Option<u32>,
-    pub(crate) stop: Vec<String>,
-    pub(crate) seed: Option<u64>,
-    pub(crate) frequency_penalty: Option<f64>,
-    pub(crate) presence_penalty: Option<f64>,
-    /// Fields of the server behind this one, such as `top_k`.
-    pub(crate) extra: Map<String, Json>,
-}
-
-impl RequestSampling {
-    /// The sampling of answers, with what the request sets.
-    pub(crate) fn apply(&self, base: &Sampling) -> Sampling {
-        let mut sampling = base.clone();
-        sampling.temperature = self.temperature.or(sampling.temperature);
-        sampling.top_p = self.top_p.or(sampling.top_p);
-        sampling.max_tokens = self.max_tokens.or(sampling.max_tokens);
-        sampling.frequency_penalty = self.frequency_penalty.or(sampling.frequency_penalty);
-        sampling.presence_penalty = self.presence_penalty.or(sampling.presence_penalty);
-        for stop in &self.stop {
+impl Ask {
+    /// The sampling of answers, with what the request sets; the seed stays.
+    pub(crate) fn sampling(&self, base: &Sampling) -> Sampling {
+        let (own, mut sampling) = (&self.sampling, base.clone());
+        sampling.temperature = own.temperature.or(sampling.temperature);
+        sampling.top_p = own.top_p.or(sampling.top_p);
+        sampling.max_tokens = own.max_tokens.or(sampling.max_tokens);
+        sampling.frequency_penalty = own.frequency_penalty.or(sampling.frequency_penalty);
+        sampling.presence_penalty = own.presence_penalty.or(sampling.presence_penalty);
+        for stop in &own.stop {
             if !sampling.stop.contains(stop) {
                 sampling.stop.push(stop.clone());
             }
         }
-        sampling.extra.extend(self.extra.clone());
+        sampling.extra.extend(own.extra.clone());
         sampling
     }
-}
 
-impl Ask {
     /// Reads the body of a chat completion.
     pub(crate) fn chat(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = object(body)?;
@@ -301,7 +286,7 @@ mod tests {
         assert_eq!(ask.options.samples, Some(4));
         assert!(ask.direct.is_empty(), "{:?}", ask.direct);
         let base = Sampling { stop: vec!["end".to_owned()], ..Sampling::default() };
-        let sampling = ask.sampling.apply(&base);
+        let sampling = ask.sampling(&base);
         assert_eq!((sampling.temperature, sampling.top_p), (Some(0.1), Some(0.5)));
         assert_eq!((sampling.max_tokens, sampling.stop), (Some(9), vec!["end".into(), "x".into()]));
         assert_eq!(Json::Object(sampling.extra), json!({"top_k": 40}));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, describe};
+use textgrad_core::{Engine, EngineError, ErrorKind, describe};
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::{Budget, EngineExt as _, Money};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::app::App;
 use super::error::ApiError;
@@ -106,13 +106,18 @@ impl Accounting<'_> {
         self.sessions.iter().for_each(|session| usage.add(&session.usage()));
         usage
     }
+
+    /// The cost by the prices of the server, if each engine that was used has one.
+    fn money(&self) -> Option<f64> {
+        self.app.options.prices.as_ref()?;
+        self.sessions.iter().map(|session| session.money().map(Money::units)).sum()
+    }
 }
 
 impl Drop for Accounting<'_> {
     fn drop(&mut self) {
         let usage = self.usage();
-        let money = self.app.money(&usage);
-        self.app.metrics.usage(&usage, money);
+        self.app.metrics.usage(&usage, self.money());
         self.app.metrics.search(self.end, self.job.arrived.elapsed());
     }
 }
@@ -217,7 +222,14 @@ impl Phase<'_> {
         let tpo = self.tpo(config)?;
         let recorded = self.record(&tpo, name).await?;
         let (index, journal) = match &recorded {
-            Some(recorded) => (recorded.index, recorded.journal().await?),
+            Some(recorded) => {
+                // That of a repeated request is searched for in the whole file.
+                let journal = match self.deadline {
+                    Some(deadline) => timeout_at(deadline, recorded.journal()).await,
+                    None => Ok(recorded.journal().await),
+                };
+                (recorded.index, Some(journal.map_err(|_| ApiError::deadline())??))
+            }
             None => (self.job.index, None),
         };
         let abort = CancellationToken::new();
@@ -239,6 +251,10 @@ impl Phase<'_> {
         };
         let session = Session::new(journal, CancellationToken::new());
         let session = session.observed(SearchObserver::new(observer)).abortable(abort.clone());
+        let session = match &self.app.options.prices {
+            Some(prices) => session.priced(prices),
+            None => session,
+        };
         accounting.sessions.push(session.clone());
         let search = tpo.align_in(index, self.job.query.clone(), None, session);
         let outcome = match self.deadline {
@@ -363,26 +379,8 @@ impl PhaseOutcome {
         let first = first.iter().filter(|_| is_comparable);
         let ranked = ranked(first.chain(&trajectory.candidates), trajectory.chosen());
         let usage = accounting.usage();
-        let money = app.money(&usage);
+        let money = accounting.money();
         let elapsed = job.arrived.elapsed();
         Ok(Answered { ranked, trajectory, aligned, usage, money, end, stopped, failure, elapsed })
-    }
-}
-
-impl App {
-    /// The cost of a search, if the server has prices for its engines.
-    pub(crate) fn money(&self, usage: &UsageRecord) -> Option<f64> {
-        let prices = self.options.prices.as_ref()?;
-        let [policy, critic, optimizer] = self.tpo.engines();
-        let mut total = Money::ZERO;
-        for (purpose, used) in &usage.by_purpose {
-            let engine = match purpose {
-                Purpose::Loss | Purpose::Gradient => critic,
-                Purpose::Update => optimizer,
-                _ => policy,
-            };
-            total = total.plus(prices.of(engine)?.of(used.tokens));
-        }
-        Some(total.units())
     }
 }

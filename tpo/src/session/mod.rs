@@ -39,8 +39,10 @@ struct SessionInner {
     /// Whether nobody looks at the graph of the search.
     is_graph_dropped: OnceLock<()>,
     observer: OnceLock<SearchObserver>,
-    /// The prices of calls, for a search that is bounded in money.
+    /// The prices of calls.
     prices: OnceLock<Prices>,
+    /// Whether the search is bounded in money, so that each engine needs a price.
+    is_bounded: OnceLock<()>,
     accounts: Mutex<Accounts>,
 }
 
@@ -48,6 +50,8 @@ struct SessionInner {
 struct Accounts {
     usage: UsageRecord,
     money: BTreeMap<Purpose, Money>,
+    /// Whether an engine was used that has no price.
+    is_unpriced: bool,
     model_time: ModelTime,
     pending_failures: Vec<(StepKey, ErrorKind, String)>,
     /// First answers that were truncated at their longest length.
@@ -133,6 +137,21 @@ impl Session {
         self
     }
 
+    /// [`priced`](Self::priced), for a search that is bounded in money: an engine without a price is refused.
+    pub(crate) fn bounded(self, prices: &Prices) -> Self {
+        self.0.is_bounded.get_or_init(|| ());
+        self.priced(prices)
+    }
+
+    /// What all calls cost, by the prices of their engines. None without prices, or without that of an engine.
+    #[cfg(feature = "serve")]
+    pub(crate) fn money(&self) -> Option<Money> {
+        self.0.prices.get()?;
+        let accounts = self.accounts();
+        let total = accounts.money.values().copied().fold(Money::ZERO, Money::plus);
+        (!accounts.is_unpriced).then_some(total)
+    }
+
     /// Fails after the search was to end at once. Steps that take no time let nothing else notice it.
     fn may_go_on(&self) -> Result<(), EngineError> {
         match self.0.abort.get().is_some_and(CancellationToken::is_cancelled) {
@@ -203,19 +222,23 @@ impl Session {
         if let Some(price) = price {
             let money = accounts.money.entry(request.purpose).or_default();
             *money = money.plus(price.of_call(request, response));
+        } else if self.0.prices.get().is_some() {
+            accounts.is_unpriced = true;
         }
     }
 
-    /// The price of an engine; none where nobody asks for it.
+    /// The price of an engine, if there are prices.
     fn price(&self, engine: &str) -> Result<Option<Price>, EngineError> {
         let Some(prices) = self.0.prices.get() else { return Ok(None) };
-        prices.of(engine).map(Some).ok_or_else(|| {
+        let price = prices.of(engine);
+        if price.is_none() && self.0.is_bounded.get().is_some() {
             let message = format!(
                 "expected a price for the engine {engine:?}, for the search is bounded in money; add one, 0 if it \
                  costs nothing"
             );
-            EngineError::new(ErrorKind::InvalidRequest, message)
-        })
+            return Err(EngineError::new(ErrorKind::InvalidRequest, message));
+        }
+        Ok(price)
     }
 
     /// What the calls for these purposes took, without the answers, which the session does not count.

@@ -10,7 +10,7 @@ use textgrad_ops::layer::{Money, Prices};
 use textgrad_ops::sim::Sim;
 use tpo::report::Bootstrap;
 use tpo::run::{RecordedRun, Run, RunConfig};
-use tpo::search::{Iteration, IterationCx, Method};
+use tpo::search::{Iteration, IterationCx, Method, Pairs, Spent};
 use tpo::study::{Grid, StudyFolder, StudyTable};
 use tpo::{
     Alignment, EarlyStop, Error, Mode, Query, SearchBudget, SharedCache, SimReward, StopReason,
@@ -199,4 +199,16 @@ async fn a_method_of_ones_own_is_studied_beside_the_modes() {
     // Continued, it comes to the same; the shared cache and the journals have every answer.
     let again = StudyFolder::resume(&path, &grid, &base).unwrap();
     assert_eq!(run(&again).await, table);
+}
+
+#[test]
+fn estimates_of_very_large_searches_end_at_the_greatest_number() {
+    let most = u32::MAX;
+    let pairs = Pairs::Group(most);
+    let config = TpoConfig { samples: most, iterations: most, pairs, ..TpoConfig::default() };
+    assert_eq!(config.requests(), u64::MAX);
+    let tpo = Tpo::builder(priced(), Arc::new(SimReward)).config(config).build().unwrap();
+    assert_eq!(tpo.requests(), u64::MAX);
+    let spent = Spent { answers: u64::MAX, calls: u64::MAX, ..Spent::default() };
+    assert_eq!(spent.plus(&spent), spent);
 }

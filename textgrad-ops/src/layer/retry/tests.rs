@@ -251,6 +251,16 @@ async fn a_server_that_loads_forever_is_given_up() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn without_a_backoff_a_server_that_loads_forever_is_given_up_too() {
+    let policy = RetryPolicy::default().initial_backoff(Duration::ZERO);
+    let error = policy.run(|attempt| async move {
+        assert!(attempt < 10_000, "it has no end");
+        Err::<(), _>(loading())
+    });
+    assert!(error.await.unwrap_err().message().contains("loading model; gave up after"));
+}
+
 /// Kind: Errors | a whole reply that cannot be read | retried once
 #[tokio::test(start_paused = true)]
 async fn an_invalid_reply_is_paid_for_once_more_at_most() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Feedback, Sampling, Variable};
+use textgrad_core::{Engine, Feedback, Message, Purpose, Request, Sampling, Variable};
 
 use super::LocalEngine;
 use crate::{Tags, TextualGradientDescent, TextualGradientDescentBuilder};
@@ -54,5 +54,33 @@ async fn a_reply_of_edits_or_a_whole_text_begins_as_one() {
             ["<EDIT>\n<FIND>", "<EDIT>\n<INSERT>", "[\n"].iter().any(|tag| begin.starts_with(tag)),
             "{text}"
         );
+    }
+}
+
+/// llama.cpp reads a grammar by recursion: a deep one would end the process.
+#[tokio::test]
+async fn a_grammar_that_nests_too_deep_is_refused() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gguf/tiny.gguf");
+    let engine = LocalEngine::builder(file).threads(1).build().unwrap();
+    let groups = |depth| format!("root ::= {}\"a\"{}", "(".repeat(depth), ")".repeat(depth));
+    let rules = |count| {
+        let chain = (2..count).map(|next| format!("a{next} ::= a{}\n", next + 1));
+        format!("root ::= a2\n{}a{count} ::= \"a\"\n", chain.collect::<String>())
+    };
+    for (grammar, fits) in [
+        (groups(1000), true),
+        (rules(1000), true),
+        (groups(100_000), false),
+        (rules(100_000), false),
+    ] {
+        let mut sampling = Sampling::default().with_max_tokens(4);
+        sampling.extra.insert("grammar".to_owned(), grammar.into());
+        let request = Request::new(Purpose::Sample, [Message::user("Hi!")]).with_sampling(sampling);
+        match engine.complete(&request).await {
+            Ok(response) => assert!(fits && response.choices.iter().all(|one| one.text == "a")),
+            Err(error) => {
+                assert!(!fits && error.message().contains("at most 1000 groups"), "{error}")
+            }
+        }
     }
 }

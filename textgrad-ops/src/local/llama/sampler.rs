@@ -8,6 +8,23 @@ use crate::local::invalid;
 /// So many of the likeliest tokens are sorted at first. Hardly a draw looks at more.
 const HEAD: usize = 256;
 
+/// llama.cpp reads groups and follows rules by recursion without a bound, and a grammar may come from a client. So many
+/// of both take a small part of the stack.
+const MAX_GROUPS: usize = 1000;
+const MAX_RULES: usize = 1000;
+
+/// Fails for a grammar in GBNF that llama.cpp may read until its stack ends. Parentheses in literals count too.
+fn check_grammar(grammar: &str) -> Result<(), EngineError> {
+    let count = |mark| grammar.matches(mark).count();
+    let (groups, rules) = (count("("), count("::="));
+    if groups > MAX_GROUPS || rules > MAX_RULES {
+        return Err(invalid(format!(
+            "expected a grammar of at most {MAX_GROUPS} groups and {MAX_RULES} rules, got {groups} and {rules}"
+        )));
+    }
+    Ok(())
+}
+
 /// How the tokens of an answer are drawn. A distribution is tempered first and truncated then, as vLLM does it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SamplingParams {
@@ -49,7 +66,9 @@ impl SamplingParams {
                     params.repetition_penalty = number;
                 }
                 ("grammar", None) if value.is_string() => {
-                    params.grammar = value.as_str().map(ToOwned::to_owned);
+                    let grammar = value.as_str().unwrap_or_default();
+                    check_grammar(grammar)?;
+                    params.grammar = Some(grammar.to_owned());
                 }
                 _ => return Err(unknown(name, value)),
             }

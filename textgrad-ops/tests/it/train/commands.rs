@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use textgrad_core::{Score, Seed, describe};
-use textgrad_ops::command::{Runner, RunnerBuilder};
+use textgrad_ops::command::{Run, Runner, RunnerBuilder};
 use textgrad_ops::score::{CommandScorer, CommandScorerBuilder, Example, Scorer};
 use textgrad_ops::train::{EndReason, StepOutcome};
 
@@ -68,7 +68,8 @@ async fn a_number_is_the_score() {
         ),
         ("", Err("for example \"q1\"")),
     ] {
-        let evaluator = by(shell(commands)).score_by_output().failed(-1.0).build().unwrap();
+        let evaluator =
+            by(shell(commands)).try_score_by(Run::last_number).failed(-1.0).build().unwrap();
         match (evaluator.score("x", &example()).await.unwrap().required(), score) {
             (Ok(got), Ok(score)) => assert_eq!(got, Score::Number(score), "{commands}"),
             (Err(error), Err(part)) => {

@@ -23,6 +23,7 @@ use super::item::Item;
 use super::records::{records, to_json, unique, wrong};
 use crate::bench::grader::mean_reward;
 use crate::error::Error;
+use crate::query::Query;
 
 /// An output of a model, or of the reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,15 +108,14 @@ pub fn check_generator(name: &str) -> Result<(), Error> {
     }
 }
 
-impl From<&Output> for Item {
-    fn from(output: &Output) -> Self {
-        let metadata = [
-            ("dataset", output.dataset.clone().into()),
-            ("reference", output.output.clone().into()),
-            ("generator", output.generator.clone().into()),
-        ];
-        // The instruction is the name that the official program knows.
-        Self::new(output.instruction.as_str(), output.instruction.as_str(), metadata)
+/// The instruction is the name that the official program knows.
+impl Item for Output {
+    fn id(&self) -> String {
+        self.instruction.clone()
+    }
+
+    fn query(&self) -> Query {
+        self.instruction.as_str().into()
     }
 }
 

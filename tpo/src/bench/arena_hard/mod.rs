@@ -22,6 +22,7 @@ pub use self::markdown::{MarkupCount, Style};
 use super::item::Item;
 use super::records::{records, unique, wrong};
 use crate::error::Error;
+use crate::query::Query;
 use crate::stats::quantile;
 
 /// The category of version 0.1's questions where a file gives them none.
@@ -123,14 +124,13 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Question>, Error> {
     Ok(read.into_iter().map(|(_, question)| question).collect())
 }
 
-impl From<&Question> for Item {
-    fn from(question: &Question) -> Self {
-        let metadata = [
-            ("category", question.category.clone().into()),
-            ("subcategory", question.subcategory.clone().into()),
-            ("cluster", question.cluster.clone().into()),
-        ];
-        Self::new(question.uid.as_str(), question.prompt.as_str(), metadata)
+impl Item for Question {
+    fn id(&self) -> String {
+        self.uid.clone()
+    }
+
+    fn query(&self) -> Query {
+        self.prompt.as_str().into()
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         let baselines: Vec<_> = questions.iter().map(Question::baseline).collect();
         let expected = ["gpt-4-0314", "o3-mini-2025-01-31", "gemini-2.0-flash-001", "gpt-4-0314"];
         assert_eq!(baselines, expected.map(Some));
-        assert_eq!(Item::from(&questions[0]).metadata["cluster"], "Tables");
+        assert_eq!(questions[0].cluster.as_deref(), Some("Tables"));
     }
 
     #[test]

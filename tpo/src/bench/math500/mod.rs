@@ -17,7 +17,6 @@ use textgrad_core::PromptPack;
 
 pub use self::grade::{Accuracy, Grade, accuracy, grade};
 pub use self::normalize::last_boxed;
-use super::item::Item;
 use super::records::{records, to_csv, unique};
 use crate::error::Error;
 use crate::query::Query;
@@ -128,17 +127,6 @@ impl Graded {
         let Problem { answer, subject, level, unique_id, .. } = problem.clone();
         let given = last_boxed(reply).map(str::to_owned);
         Self { unique_id, subject, level, given, gold: answer, grade: problem.grade(reply) }
-    }
-}
-
-impl From<&Problem> for Item {
-    fn from(problem: &Problem) -> Self {
-        let metadata = [
-            ("answer", problem.answer.clone().into()),
-            ("subject", problem.subject.clone().into()),
-            ("level", problem.level.into()),
-        ];
-        Self::new(problem.unique_id.as_str(), problem.problem.as_str(), metadata)
     }
 }
 

@@ -13,6 +13,7 @@ pub use self::refusal::{Accuracy, Graded, Labels, RefusalContext, RefusalJudge, 
 use super::item::Item;
 use super::records::{csv_records, unique, wrong};
 use crate::error::Error;
+use crate::query::Query;
 
 /// A prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,23 +102,13 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
     Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
 }
 
-/// Reads completions; other columns are left alone. `source` is the file's name, for errors.
-///
-/// # Errors
-/// [`Error::Input`] with the record and what was expected.
-pub fn read_completions(source: &str, text: &str) -> Result<Vec<Completion>, Error> {
-    Ok(csv_records(source, text)?.into_iter().map(|(_, completion)| completion).collect())
-}
+impl Item for Prompt {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
 
-impl From<&Prompt> for Item {
-    fn from(prompt: &Prompt) -> Self {
-        let label = if prompt.is_safe() { "safe" } else { "unsafe" };
-        let metadata = [
-            ("type", prompt.kind.clone().into()),
-            ("label", label.into()),
-            ("focus", prompt.focus.clone().into()),
-        ];
-        Self::new(prompt.id.as_str(), prompt.prompt.as_str(), metadata)
+    fn query(&self) -> Query {
+        self.prompt.as_str().into()
     }
 }
 
@@ -185,10 +176,8 @@ mod tests {
         let completions = [Completion::new(&prompts[0], "one,\n\"two\"\r\n=cmd()")];
         let csv = to_csv(&completions).unwrap();
         assert!(csv.starts_with("id,type,prompt,completion\n"), "{csv}");
-        assert_eq!(read_completions("f", &csv).unwrap(), completions);
-        let more = csv.replacen("completion\n", "completion,final_label\n", 1);
-        let more = format!("{},1_full_compliance\n", more.trim_end());
-        assert_eq!(read_completions("f", &more).unwrap(), completions);
+        let read = csv_records::<Completion>("f", &csv).unwrap().into_iter();
+        assert_eq!(read.map(|(_, completion)| completion).collect::<Vec<_>>(), completions);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Parser, Subcommand};
+use textgrad_ops::util::terminal::{hide_login, hide_logins, note};
 use tpo::bench::Benchmark;
 use tpo::run::Shard;
 
@@ -34,6 +35,16 @@ pub(crate) fn parse() -> Args {
         if let Some(tip) = tip(&error) {
             let tip = ContextValue::StyledStrs(vec![tip.into()]);
             error.insert(ContextKind::Suggested, tip);
+        }
+        // A value may hold a password, also one with blanks.
+        if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+            let shown = ContextValue::String(hide_login(value).into_owned());
+            error.insert(ContextKind::InvalidValue, shown);
+        }
+        let message = error.render().to_string();
+        if error.use_stderr() && hide_logins(&message) != message {
+            note(message.trim_end());
+            std::process::exit(error.exit_code());
         }
         error.exit()
     })

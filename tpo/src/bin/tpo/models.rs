@@ -4,30 +4,32 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use textgrad_ops::local::{LocalEngine, LocalEngineBuilder};
+use tokio::sync::OnceCell;
 use tpo::Error;
 
 use crate::engines::setup;
 
 /// The models of policy, critic, judges and likelihoods, by their settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Models(Arc<Mutex<Vec<(LocalEngineBuilder, LocalEngine)>>>);
+pub(crate) struct Models(Arc<Mutex<Vec<(LocalEngineBuilder, Arc<OnceCell<LocalEngine>>)>>>);
 
 impl Models {
-    /// The model of these settings; it is loaded unless it is there.
+    /// The model of these settings; it is loaded unless it is there. Another call that loads it is waited for.
     pub(crate) async fn load(&self, settings: LocalEngineBuilder) -> Result<LocalEngine, Error> {
-        let known = |models: &[(LocalEngineBuilder, LocalEngine)]| {
-            models.iter().find(|(known, _)| *known == settings).map(|(_, model)| model.clone())
+        let cell = {
+            let mut models = self.0.lock();
+            let known = models.iter().find(|(known, _)| *known == settings);
+            match known.map(|(_, cell)| Arc::clone(cell)) {
+                Some(cell) => cell,
+                None => {
+                    let cell = Arc::default();
+                    models.push((settings.clone(), Arc::clone(&cell)));
+                    cell
+                }
+            }
         };
-        if let Some(model) = known(&self.0.lock()) {
-            return Ok(model);
-        }
-        let builder = settings.clone();
-        let loaded = crate::blocking(move || builder.build().map_err(setup("engine"))).await?;
-        let mut models = self.0.lock();
-        // Two may have loaded it at the same time.
-        let model = known(&models).unwrap_or(loaded);
-        models.push((settings, model.clone()));
-        Ok(model)
+        let build = || crate::blocking(move || settings.build().map_err(setup("engine")));
+        cell.get_or_try_init(build).await.cloned()
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use textgrad_ops::util::terminal::hide_login;
 use tpo::Error;
 use tpo::run::Run;
 
@@ -46,7 +47,7 @@ impl QueueOptions {
 pub(crate) async fn open_cache(address: &str) -> Result<Arc<dyn AnyCache>, Error> {
     let expected = "a file, or a program that has the feature queue: build it with \
                     `cargo install --locked --path tpo --features queue`";
-    Err(Error::config("cache", expected, address))
+    Err(Error::config("cache", expected, hide_login(address)))
 }
 
 pub(crate) fn queued(run: Run, _: QueueOptions) -> Run {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use textgrad_ops::util::json;
 
-pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
+pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS};
 use super::chart::{Axis, Chart, Dash, Point, REFERENCE as REFERENCE_COLOUR, Shape};
 use super::data::{QueryData, RunData};
 use super::stats::{Bootstrap, mean};

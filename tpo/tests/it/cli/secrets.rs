@@ -94,3 +94,27 @@ fn an_address_or_a_key_that_cannot_be_used_is_refused_without_its_secrets() {
         assert_clean("standard error", ended.err.as_bytes());
     }
 }
+
+#[test]
+fn a_value_that_is_refused_is_shown_without_its_login() {
+    let folder = folder();
+    let address = "nats://user:the-password@host/bad name";
+    for args in [
+        ["worker", "--queue", address],
+        ["worker", "--queue", "nats://user:one the-password@ho st?tls=the-token"],
+        ["run", "--queue", address],
+        ["run", "--cache", address],
+        ["run", "--max-tokens", address],
+        ["run", "--extra-body", address],
+        ["run", "--reward", "vllm:model=m,url=http://user:the-password@host,batch=x"],
+        ["run", "--reward", "http://user:the-password@host?token=the-token"],
+        ["bench", "http://user:the-password@host?token=the-token", "--json"],
+        ["run", "http://user:the-password@host?token=the-token", "--json"],
+    ] {
+        let mut command = super::program(folder.path());
+        command.args(args);
+        let ended = Running::start(command).end().with_code(2);
+        assert!(ended.err.starts_with("error: "), "{}", ended.err);
+        assert_clean(&format!("standard error of {args:?}"), ended.err.as_bytes());
+    }
+}

@@ -80,6 +80,8 @@ fn parts_that_do_not_belong_together_are_refused() {
         ("2/2", "again", &[]),
         ("2/2", "seed", &["--seed", "8"]),
         ("2/3", "third", &[]),
+        ("1/1000", "thousandth", &[]),
+        ("3/18446744073709551615", "sliver", &[]),
     ] {
         part(folder, shard, out, more).with_code(0);
     }
@@ -89,6 +91,8 @@ fn parts_that_do_not_belong_together_are_refused() {
         assert!(!folder.join("out").exists() && !folder.join("out.partial").exists(), "{parts:?}");
     };
     refused(&["a"], &["a cannot be merged", "expected all 2 parts, got none of 2/2"]);
+    refused(&["thousandth"], &["none of 2/1000, 3/1000, ", "11/1000, ..."]);
+    refused(&["sliver"], &["expected all 18446744073709551615 parts, got none of 1/", ", ..."]);
     refused(&["a", "b", "again"], &["expected each part once, got part 2/2, which b is too"]);
     refused(&["a", "seed"], &["seed cannot be merged", "search.seed: 7 then, 8 now"]);
     refused(&["a", "third"], &["parts: 2 there, 3 here"]);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, engine_fn};
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Usage, engine_fn};
 use textgrad_ops::layer::{Price, Prices};
 use textgrad_ops::sim::Sim;
-use tpo::Tpo;
+use tpo::{JudgeReward, Tpo};
 
 use super::{serve, stalling, tpo, with_engine};
 
@@ -54,6 +54,37 @@ async fn bounds_on_money_need_prices_and_costs_are_reported() {
     let of = |kind: &str| tokens[kind].as_f64().unwrap();
     let expected = (of("prompt_tokens") + 2.0 * of("completion_tokens")) / 1e6;
     assert!((own["money"].as_f64().unwrap() - expected).abs() < 1e-6, "{own}");
+}
+
+#[tokio::test]
+async fn costs_are_by_the_engine_of_each_call() {
+    let sim = |name| {
+        let sim = Arc::new(Sim::default());
+        let engine = engine_fn(name, move |request: Request| {
+            let sim = Arc::clone(&sim);
+            async move {
+                let usage = Usage { prompt_tokens: 1000, ..Usage::default() };
+                Ok(sim.complete(&request).await?.with_usage(usage))
+            }
+        });
+        Arc::new(engine) as Arc<dyn Engine>
+    };
+    let judged = || {
+        let judge = JudgeReward::builder(sim("judge")).build().unwrap();
+        Tpo::builder(sim("policy"), Arc::new(judge)).build().unwrap()
+    };
+    let free = Prices::default().with("policy", Price::new(0.0, 0.0).unwrap());
+    let prices = free.clone().with("judge", Price::new(1.0, 0.0).unwrap());
+    let serving = serve(judged(), |builder| builder.prices(Some(prices))).await;
+    let own = serving.chat(json!({"model": "bon-3"})).await.ok()["tpo"].take();
+    let calls = own["usage"]["by_purpose"]["judge"]["requests"].as_f64().unwrap();
+    assert!(calls >= 1.0, "{own}");
+    assert_eq!(own["money"].as_f64(), Some(calls / 1000.0), "{own}");
+    assert_eq!(serving.metric("tpo_money_total").await, calls / 1000.0);
+    // Without the price of the judge, the cost is unknown.
+    let serving = serve(judged(), |builder| builder.prices(Some(free))).await;
+    let own = serving.chat(json!({"model": "bon-3"})).await.ok()["tpo"].take();
+    assert!(own["money"].is_null(), "{own}");
 }
 
 #[tokio::test]

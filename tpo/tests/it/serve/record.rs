@@ -56,6 +56,36 @@ async fn served_searches_are_runs() {
     assert!(verified.is_sound() && verified.results == 4, "{verified:?}");
 }
 
+#[tokio::test]
+async fn folders_that_no_request_holds_are_closed_and_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = recording(tpo(), directory.path()).await;
+    let chat = async |seed: u32| {
+        serving.chat(json!({"model": "bon-1", "seed": seed})).await.ok();
+    };
+    chat(0).await;
+    let (_, first) = folders(directory.path()).pop_first().unwrap();
+    let verify = || RecordedRun::open(&first).unwrap().verify().unwrap();
+    for seed in 1..64 {
+        chat(seed).await;
+    }
+    assert!(verify().is_incomplete(), "as long as it is open");
+    // The first was used longest ago, ...
+    chat(64).await;
+    let closed = verify();
+    assert!(closed.is_sound() && closed.results == 1, "{closed:?}");
+    // ... and is opened again, in place of the next.
+    chat(0).await;
+    chat(1).await;
+    assert!(verify().is_incomplete());
+    assert!(serving.stop().await);
+    let stopped = verify();
+    assert!(stopped.is_sound() && (stopped.results, stopped.failed) == (2, 0), "{stopped:?}");
+    let runs = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let results = runs.map(|path| RecordedRun::open(path).unwrap().results().unwrap().count());
+    assert_eq!(results.sum::<usize>(), 67);
+}
+
 /// The simulation, which can be set to fail at gradients, and the requests that it received.
 fn failing(fails: &Arc<AtomicBool>) -> (Tpo, Arc<Mutex<Vec<Purpose>>>) {
     let asked: Arc<Mutex<Vec<Purpose>>> = Arc::default();

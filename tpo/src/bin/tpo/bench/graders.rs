@@ -89,7 +89,7 @@ impl Graders<'_> {
             Records::HhRlhf(dialogues) => self.hh(dialogues, answers).await,
             Records::BeaverTails(prompts) => self.beavertails(prompts, answers).await,
             Records::XsTest(prompts) => self.xstest(prompts, answers).await,
-            Records::Math500(problems) => math500(problems, answers),
+            Records::Math500(problems) => math500(problems, answers).await,
         }
     }
 
@@ -121,14 +121,11 @@ impl Graders<'_> {
         self.mean(&answered, files).await
     }
 
-    async fn mean<'a, T>(
+    async fn mean(
         &self,
-        answered: &[(&'a T, &'a Answered)],
+        answered: &[(&impl Item, &Answered)],
         files: Vec<(PathBuf, String)>,
-    ) -> Result<Graded, Error>
-    where
-        Item: From<&'a T>,
-    {
+    ) -> Result<Graded, Error> {
         let (mut grader, scores) = match &self.reward {
             None => {
                 let scores = answered.iter().map(|(_, said)| [said.best.score, said.first.score]);
@@ -137,7 +134,7 @@ impl Graders<'_> {
             }
             Some(reward) => {
                 let asked = answered.iter().map(|(record, said)| {
-                    let query = Item::from(record).query;
+                    let query = record.query();
                     async move { score(reward, &query, said).await }
                 });
                 (format!("mean score of {}", reward.reward().name()), self.all(asked).await?)
@@ -171,12 +168,15 @@ async fn score(grader: &Grader, query: &Query, said: &Answered) -> Result<[f64; 
     Ok([best, first])
 }
 
-fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded, Error> {
+async fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded, Error> {
     let answered = Answered::with(answers, problems);
-    let figure = |name: &str, of: fn(&Answered) -> &Scored| {
-        let graded =
-            answered.iter().map(|(problem, said)| math500::Graded::new(problem, &of(said).text));
-        let graded: Vec<math500::Graded> = graded.collect();
+    let figure = async |name: &str, of: fn(&Answered) -> &Scored| {
+        let mut graded: Vec<math500::Graded> = Vec::new();
+        for (problem, said) in &answered {
+            graded.push(math500::Graded::new(problem, &of(said).text));
+            // An interrupt is seen between any two.
+            tokio::task::yield_now().await;
+        }
         let grades: Vec<math500::Grade> = graded.iter().map(|one| one.grade.clone()).collect();
         let figure = match math500::accuracy(&grades) {
             None => Figure::new(name, None, "no answers".to_owned()),
@@ -190,8 +190,8 @@ fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded
         };
         (figure, graded)
     };
-    let (best, graded) = figure(BEST, |said| &said.best);
-    let (first, _) = figure(FIRST, |said| &said.first);
+    let (best, graded) = figure(BEST, |said| &said.best).await;
+    let (first, _) = figure(FIRST, |said| &said.first).await;
     let pairs: Vec<math500::Pair> = answered
         .iter()
         .map(|(problem, said)| math500::Pair {

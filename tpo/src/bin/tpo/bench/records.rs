@@ -59,13 +59,9 @@ impl Records {
     }
 }
 
-fn queries<'a, T>(records: &'a [T]) -> Vec<Query>
-where
-    Item: From<&'a T>,
-{
+fn queries(records: &[impl Item]) -> Vec<Query> {
     let queries = records.iter().map(|record| {
-        let Item { id, query, .. } = Item::from(record);
-        query.with_fields(Map::from_iter([("id".to_owned(), id.into())]))
+        record.query().with_fields(Map::from_iter([("id".to_owned(), record.id().into())]))
     });
     queries.collect()
 }
