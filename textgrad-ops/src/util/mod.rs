@@ -12,6 +12,8 @@
 pub mod fs;
 pub mod json;
 pub mod jsonl;
+#[cfg(feature = "logging")]
+pub(crate) mod message;
 pub mod reasoning;
 pub(crate) mod scan;
 pub mod terminal;

@@ -90,20 +90,25 @@ impl Drop for Logging {
     }
 }
 
-/// Logs to standard error by the filter in this environment variable. Default: warnings. With the feature `otel`, spans
+/// Logs to standard error by the filter in this environment variable. Default: warnings, in the form of the program's
+/// other messages. With the feature `otel`, spans
 /// go to the collector that the environment names, as those of a service of this name.
 #[cfg(feature = "logging")]
 pub fn start_logging(variable: &str, service: &'static str) -> Logging {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     use tracing_subscriber::{EnvFilter, Layer as _};
-    let filter = std::env::var(variable).unwrap_or_else(|_| "warn".to_owned());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+    let given = std::env::var(variable).ok();
+    let filter = EnvFilter::try_new(given.as_deref().unwrap_or("warn")).unwrap_or_else(|error| {
         note(format_args!("warning: {variable} is invalid, so warnings are logged: {error}"));
         EnvFilter::new("warn")
     });
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| LogWriter);
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
+    let lines = match given {
+        Some(_) => lines.with_filter(filter).boxed(),
+        None => lines.event_format(super::message::MessageFormat).with_filter(filter).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]
     {
         let provider = crate::telemetry::otlp(service).unwrap_or_else(|error| {
