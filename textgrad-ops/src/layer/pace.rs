@@ -12,6 +12,9 @@ const MIN_PAUSE: f64 = 1.0;
 const PAUSE_GROWTH: f64 = 1.3;
 const MAX_PAUSE: f64 = 60.0;
 
+/// The shortest wait that a server names and that is warned of.
+pub(super) const MIN_WARNED: Duration = Duration::from_secs(1);
+
 /// The longest wait that a server may name.
 const MAX_NAMED: Duration = Duration::from_secs(120);
 
@@ -76,6 +79,8 @@ struct PaceState {
     pause: f64,
     is_named: bool,
     is_reported: bool,
+    /// Whether a wait that the server names was warned of.
+    is_wait_reported: bool,
     /// Attempts in a row that failed as those of a server that is down.
     failures: u32,
     /// When the first of them failed.
@@ -269,7 +274,15 @@ impl Pace {
     /// passed for ten minutes.
     pub(super) fn refuse(&self, sent: Instant, error: EngineError) -> Result<(), EngineError> {
         let named = error.retry_after().filter(|wait| !wait.is_zero());
-        if self.state.lock().refuse(Instant::now(), sent, named) {
+        let mut state = self.state.lock();
+        let is_waited = state.refuse(Instant::now(), sent, named);
+        let long = named.filter(|wait| is_waited && *wait >= MIN_WARNED);
+        let long = long.filter(|_| !std::mem::replace(&mut state.is_wait_reported, true));
+        drop(state);
+        if let Some(wait) = long {
+            tracing::warn!("{}; waiting for {wait:?}, as the server asks", error.message());
+        }
+        if is_waited {
             return Ok(());
         }
         if named.is_some_and(|wait| wait > MAX_NAMED) {

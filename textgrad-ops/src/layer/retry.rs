@@ -10,6 +10,7 @@ use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Seed};
 use tokio_util::sync::CancellationToken;
 
 use super::Layer;
+use super::pace::MIN_WARNED;
 use crate::store::request_key;
 
 /// Retries failed requests with exponential backoff and jitter; see
@@ -21,8 +22,8 @@ use crate::store::request_key;
 /// retried. A reply that is invalid ([`BadResponse`](ErrorKind::BadResponse)) or has no answer
 /// ([`NoAnswer`](ErrorKind::NoAnswer)) is whole and paid for: it is retried once.
 ///
-/// A server whose model is [`Loading`](ErrorKind::Loading) is waited for up to 10 minutes, which is warned of once and
-/// does not count as retries.
+/// A server whose model is [`Loading`](ErrorKind::Loading) is waited for up to 10 minutes, which does not count as
+/// retries. The first such wait, or the first of a second or more that a server names, is warned of.
 ///
 /// Around an engine, the jitter is derived from the request. The last error has the usage of all attempts. A response
 /// has its own usage only: what a run records must not depend on which attempts failed. A meter inside this layer
@@ -63,7 +64,7 @@ pub struct RetryPolicy {
     /// Cancellation: nothing is retried after it, and a wait for the next attempt ends. The call then fails with
     /// the error that it had.
     pub(super) cancellation: CancellationToken,
-    /// Whether the wait for a server was warned of.
+    /// Whether a wait for the server was warned of.
     #[setters(skip)]
     warned: Arc<AtomicBool>,
 }
@@ -141,7 +142,15 @@ impl RetryPolicy {
                 let is_paid_for = matches!(kind, ErrorKind::BadResponse | ErrorKind::NoAnswer);
                 attempts.invalid += u32::from(is_paid_for);
                 attempts.retries += 1;
-                self.delay(error, attempts.retries)
+                let delay = self.delay(error, attempts.retries)?;
+                let named = error.retry_after().filter(|_| delay >= MIN_WARNED);
+                if named.is_some() && !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "{}; waiting for {delay:?}, as the server asks",
+                        error.message()
+                    );
+                }
+                Some(delay)
             }
         }
     }

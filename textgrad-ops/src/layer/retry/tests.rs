@@ -266,3 +266,22 @@ async fn an_invalid_reply_is_paid_for_once_more_at_most() {
     let broken = &[ErrorKind::Connection, ErrorKind::BadResponse, ErrorKind::Connection];
     assert_eq!(count(broken).await, "no; gave up after 4 attempts");
 }
+
+#[cfg(feature = "logging")]
+#[tokio::test(start_paused = true)]
+async fn the_first_long_wait_that_a_server_names_is_warned_of() {
+    use crate::util::message::tests::Log;
+    let (log, guard) = Log::start();
+    let policy = RetryPolicy::default();
+    for wish in [0.2, 7.0, 9.0] {
+        let answer = |attempt| async move { if attempt == 1 { Err(busy(wish)) } else { Ok(()) } };
+        policy.run(answer).await.unwrap();
+    }
+    // Its own backoff is no wish of the server.
+    RetryPolicy::default()
+        .run(|attempt| async move { if attempt < 3 { Err(server()) } else { Ok(()) } })
+        .await
+        .unwrap();
+    drop(guard);
+    assert_eq!(log.text(), "warning: busy; waiting for 7s, as the server asks\n");
+}

@@ -71,6 +71,7 @@ async fn a_server_that_refuses_is_found_before_anything_is_paid_for() {
 }
 
 /// Kind: Errors | a server that recovers within two retries, before a run | the run begins
+/// Kind: Errors | a server that asks to wait a second or more, before a run | a warning that names the wait
 /// Kind: Errors | a server that asks to wait more than two minutes, before a run | a warning; the run begins
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
@@ -93,6 +94,23 @@ async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
     let ended = Running::start(checked(folder.path(), &policy, &reward, &once)).end();
     refused(folder.path(), ended, &["engine openai:sim does not answer"]);
     assert_eq!(chats(&policy), 1);
+
+    for (log, words) in [
+        (None, "warning: "),
+        // A log has time and level.
+        (Some("warn"), " WARN textgrad_ops::layer::pace: "),
+    ] {
+        let policy = faulty("429-seconds=1@nth:1,chat").await;
+        let folder = super::folder();
+        queries(folder.path(), 1);
+        let mut command = checked(folder.path(), &policy, &reward, &bon);
+        command.envs(log.map(|log| ("TPO_LOG", log)));
+        let ended = Running::start(command).end().with_code(0);
+        let waits = |line: &&str| line.ends_with("; waiting for 1s, as the server asks");
+        let waits: Vec<&str> = ended.err.lines().filter(waits).collect();
+        assert!(waits.len() == 1 && waits[0].contains(words), "{}", ended.err);
+        assert_eq!(waits[0].starts_with(words), log.is_none(), "{}", ended.err);
+    }
 
     let policy = faulty("429-seconds=300@nth:1,chat").await;
     let folder = super::folder();
