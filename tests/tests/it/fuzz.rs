@@ -62,10 +62,10 @@ fn on_threads(work: fn(&Reader)) {
     });
 }
 
-/// Kind: Bounds | any bytes, to any reader of replies, files, templates and answers | a value or an error with a
+/// Kind: Limits | any bytes, to any reader of replies, files, templates and answers | a value or an error with a
 /// short message; no panic, and no key in the message
 /// Kind: Streams | a stream that is cut into packets anywhere | the same reply
-/// Kind: Keys and terminals | a reply of a reward server that repeats the request's key | the key is shown as
+/// Kind: Secrets and terminals | a reply of a reward server that repeats the request's key | the key is shown as
 /// `[redacted]`
 #[test]
 fn every_reader_survives_its_corpus_and_mutations_of_it() {

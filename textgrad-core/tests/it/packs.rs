@@ -294,7 +294,7 @@ fn a_template_given_in_code_is_taken_as_it_is() {
 
 /// Without bounds each would overflow the stack of a thread, or not end.
 ///
-/// Kind: Bounds | a prompt template of more than 64 KiB, 64 levels of nesting or 4 loops within each other |
+/// Kind: Limits | a prompt template of more than 64 KiB, 64 levels of nesting or 4 loops within each other |
 /// an error with file and line
 #[test]
 fn a_template_that_is_too_large_or_too_deep_is_refused() {
@@ -333,7 +333,7 @@ fn a_template_that_is_too_large_or_too_deep_is_refused() {
     assert_eq!(rendered(&[("letter.hbs", &calls(60))]), "x");
 }
 
-/// Kind: Bounds | partials that include each other twice, 30 levels deep | an error with file and line
+/// Kind: Limits | partials that include each other twice, 30 levels deep | an error with file and line
 #[test]
 fn partials_that_multiply_each_other_are_refused() {
     let files: Vec<(String, String)> = (0..30)
@@ -352,7 +352,7 @@ fn partials_that_multiply_each_other_are_refused() {
     assert!(message.contains("at most 64 levels"), "{message}");
 }
 
-/// Kind: Bounds | a prompt of more than 64 MiB | an error of this prompt
+/// Kind: Limits | a prompt of more than 64 MiB | an error of this prompt
 #[test]
 fn a_prompt_does_not_grow_without_end() {
     let text = format!("{{{{#each points}}}}{}{{{{/each}}}}", "x".repeat(60_000));

@@ -101,9 +101,9 @@ fn a_template_that_does_not_end_is_stopped() {
 
 /// Each would overflow the stack of a thread, of the parser or of what follows it.
 ///
-/// Kind: Bounds | a chat template of more than 256 KiB, 1,000 tokens in one tag or 256 branches | an error
+/// Kind: Limits | a chat template of more than 256 KiB, 1,000 tokens in one tag or 256 branches | an error
 /// before it is parsed
-/// Kind: Bounds | a chat template with 5,000 nested blocks or brackets | an error of its parser
+/// Kind: Limits | a chat template with 5,000 nested blocks or brackets | an error of its parser
 #[test]
 fn a_template_with_too_many_operators_or_branches_is_refused() {
     let many = |piece: &str| piece.repeat(50_000);
@@ -145,8 +145,8 @@ fn long_texts_and_many_tags_are_no_reason_to_refuse() {
 
 /// Each would make texts of gigabytes, or values that are too deep to be dropped.
 ///
-/// Kind: Bounds | a chat template that doubles, repeats, joins or replaces texts | an error at 19 MB of data
-/// Kind: Bounds | a chat template that nests its values, its macros or its lists | an error within its fuel
+/// Kind: Limits | a chat template that doubles, repeats, joins or replaces texts | an error at 19 MB of data
+/// Kind: Limits | a chat template that nests its values, its macros or its lists | an error within its fuel
 #[test]
 fn a_template_that_multiplies_is_stopped() {
     let grow = |step: &str| {

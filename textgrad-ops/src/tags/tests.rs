@@ -239,8 +239,8 @@ fn reasoning_before_the_tags_is_left_out() {
     }
 }
 
-/// Kind: Ends | a text, a grade or a verdict in a reply with a finish reason other than an end | not used; asked
-/// again; the error says that it was truncated or broke off
+/// Kind: Finish reasons | a text, a grade or a verdict in a reply with a finish reason other than an end | not used;
+/// asked again; the error says that it was truncated or broke off
 #[test]
 fn a_reply_that_did_not_end_has_no_text_and_no_value() {
     for (reason, words) in [

@@ -222,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    /// Kind: Not quite JSON | JSON of a model: commas before brackets, line breaks and `\(` in strings, `True` | read
+    /// Kind: Malformed JSON | JSON of a model: commas before brackets, line breaks and `\(` in strings, `True` | read
     #[test]
     fn what_models_write_is_read() {
         for (text, value) in [

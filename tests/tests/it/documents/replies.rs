@@ -21,21 +21,21 @@ use super::root;
 /// The areas of the document, in order.
 const AREAS: &[&str] = &[
     "Parameters",
-    "Thoughts",
-    "Ends",
+    "Reasoning",
+    "Finish reasons",
     "Empty, truncated, refused",
     "Streams",
-    "Not quite JSON",
+    "Malformed JSON",
     "Tags, grades, verdicts",
     "Errors",
     "System role",
     "Silent truncation",
     "Reward servers",
-    "Money",
+    "Costs",
     "Signals",
     "Files",
-    "Keys and terminals",
-    "Bounds",
+    "Secrets and terminals",
+    "Limits",
     "Queries",
 ];
 
@@ -148,7 +148,7 @@ fn the_document_of_replies_has_the_rows_of_the_tests() {
 
 #[test]
 fn rows_are_read_from_comments_of_tests() {
-    let text = "/// Says more.\n///\n/// Kind: Streams | a `b`\n///   c | read\n/// Kind: Ends | x | y\n\
+    let text = "/// Says more.\n///\n/// Kind: Streams | a `b`\n///   c | read\n/// Kind: Finish reasons | x | y\n\
                 #[test]\nfn shows_it() {}\n/// Other.\nfn other() {}\n";
     let row = |area, sent: &str, outcome: &str| Kind {
         area,

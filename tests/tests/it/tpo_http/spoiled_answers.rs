@@ -88,7 +88,7 @@ async fn a_rewrite_without_its_closing_tag_is_read() {
     assert_eq!(outcome.unwrap().trajectory(), &undisturbed().await);
 }
 
-/// Kind: Thoughts | an update or a verdict within reasoning that has no end | asked again with the problem
+/// Kind: Reasoning | an update or a verdict within reasoning that has no end | asked again with the problem
 #[tokio::test]
 async fn a_rewrite_within_reasoning_that_has_no_end() {
     let note = "it held no answer, or its reasoning did not end";

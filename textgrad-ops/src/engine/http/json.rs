@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(read(b"3").unwrap(), json!(3));
     }
 
-    /// Kind: Not quite JSON | a byte order mark, UTF-16, `NaN`, lone surrogates, bytes after the end | read
+    /// Kind: Malformed JSON | a byte order mark, UTF-16, `NaN`, lone surrogates, bytes after the end | read
     #[test]
     fn what_python_and_javascript_write_is_read() {
         for (body, value) in [
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Kind: Not quite JSON | the halves of a character in two events | joined
+    /// Kind: Malformed JSON | the halves of a character in two events | joined
     #[test]
     fn the_halves_of_a_character_are_joined_across_events() {
         let piece = |data: &[u8]| read_event(data).unwrap()["t"].as_str().unwrap().to_owned();
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(join_halves("plain \u{1F600}".to_owned()), "plain \u{1F600}");
     }
 
-    /// Kind: Bounds | a reply of more than 2,000,000 values | a final error before it is parsed
+    /// Kind: Limits | a reply of more than 2,000,000 values | a final error before it is parsed
     #[test]
     fn the_number_of_values_is_bounded() {
         let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2)).into_bytes();

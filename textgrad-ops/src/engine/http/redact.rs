@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(Redactor::new(["x".into(), "".into()]).clean("exit"), "exit");
     }
 
-    /// Kind: Keys and terminals | an error that repeats the key in hexadecimal digits, escapes or another case |
+    /// Kind: Secrets and terminals | an error that repeats the key in hexadecimal digits, escapes or another case |
     /// `[redacted]`
     #[test]
     fn a_secret_is_found_in_any_encoding() {
@@ -294,7 +294,7 @@ mod tests {
         assert!(forms.is_empty(), "{forms:?}");
     }
 
-    /// Kind: Keys and terminals | an error that repeats at least the first half of the key | `[redacted]`
+    /// Kind: Secrets and terminals | an error that repeats at least the first half of the key | `[redacted]`
     #[test]
     fn a_secret_that_is_cut_off_is_found() {
         let redactor = Redactor::new(["sk-secret-1234567".into()]);
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(Redactor::new([long.into()]).clean(&"k".repeat(1500)), BLOT);
     }
 
-    /// Kind: Keys and terminals | an error that repeats the key in base64, behind any text | `[redacted]`
+    /// Kind: Secrets and terminals | an error that repeats the key in base64, behind any text | `[redacted]`
     #[test]
     fn a_secret_is_found_in_base64_behind_any_text() {
         let key = "sk-1234567890abcdef";
@@ -337,7 +337,7 @@ mod tests {
         );
     }
 
-    /// Kind: Keys and terminals | escape sequences in an error of a server | shown escaped
+    /// Kind: Secrets and terminals | escape sequences in an error of a server | shown escaped
     #[test]
     fn a_quote_shows_control_characters() {
         let redactor = Redactor::default();

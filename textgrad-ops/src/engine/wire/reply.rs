@@ -258,7 +258,7 @@ mod tests {
         RawReply { choices: (0..).zip(choices).collect(), ..RawReply::default() }
     }
 
-    /// Kind: Ends | a choice with an error, or with the finish reason `error` or `abort` | no answer; the
+    /// Kind: Finish reasons | a choice with an error, or with the finish reason `error` or `abort` | no answer; the
     /// others are kept
     /// Kind: Empty, truncated, refused | a blank text | no answer
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(response.choices, [Choice::new("kept", FinishReason::Other(String::new()))]);
     }
 
-    /// Kind: Thoughts | reasoning in a field, in typed parts or between marks | kept apart from the text, in logs only
+    /// Kind: Reasoning | reasoning in a field, in typed parts or between marks | kept apart from the text, in logs only
     #[test]
     fn reasoning_is_apart_from_the_text() {
         let mut apart = choice("<think>a</think>\n\nfour", "end_turn");
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(inline.choices[0].logprobs.len(), 3);
     }
 
-    /// Kind: Thoughts | reasoning without an end, and any finish reason but `length` | no answer; the error says that
+    /// Kind: Reasoning | reasoning without an end, and any finish reason but `length` | no answer; the error says that
     /// the reply broke off or ended within its reasoning
     /// Kind: Empty, truncated, refused | all tokens went into reasoning | final; the error names the setting
     /// Kind: Empty, truncated, refused | a refusal, a safety stop or a blocked prompt | final, in the

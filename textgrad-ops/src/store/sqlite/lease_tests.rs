@@ -47,7 +47,7 @@ async fn a_request_that_another_process_makes_is_waited_for() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
-/// Kind: Money | a process that is killed while others wait for its request | another one makes it after three seconds
+/// Kind: Costs | a process that is killed while others wait for its request | another one makes it after three seconds
 #[tokio::test]
 async fn the_lease_of_a_killed_process_expires() {
     let (_folder, path) = place();
@@ -67,7 +67,7 @@ async fn the_lease_of_a_killed_process_expires() {
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
-/// Kind: Money | a lease that ends later than any can, as after a change of the clock | not waited for
+/// Kind: Costs | a lease that ends later than any can, as after a change of the clock | not waited for
 #[tokio::test]
 async fn a_lease_that_ends_later_than_any_can_is_not_waited_for() {
     let (_folder, path) = place();

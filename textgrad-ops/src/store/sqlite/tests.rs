@@ -263,7 +263,7 @@ async fn an_answer_that_cannot_be_read_is_asked_for_again_and_replaced() {
     assert!(cache.stats().failures > 0);
 }
 
-/// Kind: Money | an entry of a cache file that is damaged | dropped with a warning; its request is made again
+/// Kind: Costs | an entry of a cache file that is damaged | dropped with a warning; its request is made again
 #[tokio::test]
 async fn an_entry_whose_checksum_does_not_match_is_dropped_and_asked_for_again() {
     let (_folder, path) = place();

@@ -41,7 +41,7 @@ fn every_preset_is_a_row_of_80_columns() {
     assert!(ended.out.lines().all(|line| line.len() <= 80 && line == line.trim_end()));
 }
 
-/// Kind: Keys and terminals | a model's name with a command or with control characters | not offered as a flag
+/// Kind: Secrets and terminals | a model's name with a command or with control characters | not offered as a flag
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_answer_are_listed_with_their_models() {
     let fake = || FakeServer::builder().engine(Sim::default());

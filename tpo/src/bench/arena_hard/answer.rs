@@ -188,8 +188,9 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
     to_jsonl(answers)
 }
 
-/// Reads a file of answers, such as the baseline's, in either shape that the authors published. `source` is the file's name,
-/// for errors. Where a line has no length in its `metadata`, the style is counted, tokens with the feature `o200k` only.
+/// Reads a file of answers, such as the baseline's, in either shape that the authors published. `source` is the file's
+/// name, for errors. Where a line has no length in its `metadata`, the style is counted, tokens with the feature
+/// `o200k` only.
 ///
 /// # Errors
 /// [`Error::Input`] with the line and what was expected; also for a question that comes twice.

@@ -68,7 +68,7 @@ async fn a_second_run_asks_nothing_and_comes_to_the_same() {
     assert_eq!(chats(&server), 2 * CHATS);
 }
 
-/// Kind: Money | several processes at once with one cache file | of equal requests, one is made
+/// Kind: Costs | several processes at once with one cache file | of equal requests, one is made
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_share_a_file_at_the_same_time() {
     let folder = folder();

@@ -269,7 +269,7 @@ fn pairs() -> impl Iterator<Item = (&'static str, Variant)> {
     })
 }
 
-/// Kind: Money | SIGKILL after any answer, in each mode, with answers by one or several, streamed, cached, or judged |
+/// Kind: Costs | SIGKILL after any answer, in each mode, with answers by one or several, streamed, cached, or judged |
 /// nothing that was delivered is asked for again; the same results
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_killed_after_any_answer_in_all_modes_ask_for_none_again() {

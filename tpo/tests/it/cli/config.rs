@@ -372,7 +372,7 @@ fn the_example_of_the_documents_names_every_setting_and_each_line_is_right() {
 
 /// A file of settings is read or refused, whatever it holds.
 ///
-/// Kind: Bounds | a damaged file of settings | its settings, or an error that names the file; no panic
+/// Kind: Limits | a damaged file of settings | its settings, or an error that names the file; no panic
 #[test]
 fn a_damaged_file_of_settings_is_read_or_refused() {
     let folder = folder();

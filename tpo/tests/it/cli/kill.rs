@@ -132,7 +132,7 @@ async fn a_run_that_is_killed_again_and_again_is_continued() {
     assert_eq!(read(folder.path().join("out/results.jsonl")), expected.results);
 }
 
-/// Kind: Money | a last line of a journal that is not whole | its step alone is asked for again
+/// Kind: Costs | a last line of a journal that is not whole | its step alone is asked for again
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_last_line_is_asked_for_again_and_no_other() {
     let expected = undisturbed().await;
@@ -184,7 +184,7 @@ async fn a_folder_has_one_process_at_a_time() {
     assert_eq!(read(folder.path().join("out/results.jsonl")), expected.results);
 }
 
-/// Kind: Money | a damaged line of a journal | named, by `tpo verify` too; its step alone is asked for again
+/// Kind: Costs | a damaged line of a journal | named, by `tpo verify` too; its step alone is asked for again
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_line_of_a_journal_is_named_and_its_step_alone_is_asked_for_again() {
     let folder = folder();
@@ -232,7 +232,7 @@ async fn a_damaged_line_of_a_journal_is_named_and_its_step_alone_is_asked_for_ag
     }
 }
 
-/// Kind: Money | `--resume` of a run that was killed before its journal began | the run begins anew, with a warning
+/// Kind: Costs | `--resume` of a run that was killed before its journal began | the run begins anew, with a warning
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_killed_before_its_journal_began_is_begun_anew() {
     let expected = undisturbed().await;

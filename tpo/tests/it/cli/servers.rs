@@ -64,7 +64,7 @@ async fn addresses_with_another_route_or_in_quotes_reach_the_server() {
     }
 }
 
-/// Kind: Keys and terminals | a secret in `--extra-body`, at any depth | refused before a run
+/// Kind: Secrets and terminals | a secret in `--extra-body`, at any depth | refused before a run
 #[test]
 fn secrets_in_extra_fields_are_refused() {
     for extra in [
@@ -120,7 +120,7 @@ async fn thinking() -> FakeServer {
         .unwrap()
 }
 
-/// Kind: Thoughts | reasoning in the text, with `--inline-reasoning` | part of the text
+/// Kind: Reasoning | reasoning in the text, with `--inline-reasoning` | part of the text
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reasoning_stays_in_the_text_on_demand() {
     let server = thinking().await;

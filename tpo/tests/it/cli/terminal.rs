@@ -30,8 +30,8 @@ fn against(server: &FakeServer, folder: &std::path::Path, more: &[&str]) -> Comm
     command
 }
 
-/// Kind: Keys and terminals | escape sequences, control and bidirectional characters in an answer | shown escaped
-/// Kind: Keys and terminals | the same with `--raw` | printed as they are
+/// Kind: Secrets and terminals | escape sequences, control and bidirectional characters in an answer | shown escaped
+/// Kind: Secrets and terminals | the same with `--raw` | printed as they are
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_shown_and_not_executed() {
     let (folder, server) = (folder(), hostile().await);
@@ -49,7 +49,7 @@ async fn answers_are_shown_and_not_executed() {
     assert!(ended.out.contains(HOSTILE), "{}", ended.out);
 }
 
-/// Kind: Keys and terminals | the same in a log | shown escaped
+/// Kind: Secrets and terminals | the same in a log | shown escaped
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_are_shown_and_not_executed() {
     let (folder, server) = (folder(), hostile().await);
@@ -62,7 +62,7 @@ async fn logs_are_shown_and_not_executed() {
     assert!(err.chars().all(is_shown), "{err}");
 }
 
-/// Kind: Keys and terminals | a standard error that cannot be written | ignored
+/// Kind: Secrets and terminals | a standard error that cannot be written | ignored
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_standard_error_ends_nothing() {
