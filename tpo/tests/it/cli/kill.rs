@@ -225,7 +225,7 @@ async fn a_damaged_line_of_a_journal_is_named_and_its_step_alone_is_asked_for_ag
         assert!(
             ended.err.contains("out/journal.jsonl") && ended.err.contains("got a damaged line")
         );
-        assert!(ended.err.contains(&format!("line={number}")), "{}", ended.err);
+        assert!(ended.err.contains(&format!("line: {number})")), "{}", ended.err);
         assert_eq!(asked() - before, 1, "line {number}");
         assert_eq!(read(&results), expected);
         verify().with_code(0);

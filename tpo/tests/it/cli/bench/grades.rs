@@ -108,7 +108,7 @@ async fn a_run_that_is_killed_while_it_is_graded_goes_on_where_it_was() {
     let damaged = whole.replacen("{\"type\":\"score\"", "{\"type\":\"sc", 1);
     put(folder.path(), "out/grades.jsonl", &damaged);
     let ended = end(resumed()).with_code(0);
-    assert!(ended.err.contains("damaged line") && ended.err.contains("line=2"), "{}", ended.err);
+    assert!(ended.err.contains("damaged line") && ended.err.contains("line: 2)"), "{}", ended.err);
     assert_eq!(gradings(&grader), 4 + ITEMS - 3 + 2);
 }
 
