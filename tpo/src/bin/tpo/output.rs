@@ -197,7 +197,7 @@ impl RunSummary<'_> {
         }
         row("wall time", format!("{:.2} s", summary.wall_s));
         if let Some(seconds) = self.critical_path() {
-            row("critical path", format!("{seconds:.2} s"));
+            row("critical path (least time)", format!("{seconds:.2} s"));
             row("  wall / critical path", format!("{:.2}", summary.wall_s / seconds));
         }
         if let Some(path) = &self.report.results {

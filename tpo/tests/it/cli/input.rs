@@ -104,6 +104,15 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 #[test]
+fn the_row_of_the_critical_path_names_what_it_is() {
+    let folder = folder();
+    super::queries(folder.path(), 1);
+    let arguments = ["--data", "queries.json", "--out", "out", "--sim-latency-ms", "50"];
+    let ended = run(folder.path(), &arguments).with_code(0);
+    assert!(ended.out.contains("\ncritical path (least time) "), "{}", ended.out);
+}
+
+#[test]
 fn the_summary_for_machines_has_its_fields() {
     let folder = folder();
     super::queries(folder.path(), 3);
