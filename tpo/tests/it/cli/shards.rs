@@ -149,7 +149,7 @@ async fn a_part_that_is_killed_is_continued() {
     Running::start(over_http(&folder.join("single"), &once, &[])).end().with_code(0);
 
     let server = slow_server().await;
-    for (requests, shard, name) in [(20, "1/2", "a"), (60, "2/2", "b")] {
+    for (requests, shard, name) in [(40, "1/2", "a"), (60, "2/2", "b")] {
         let (place, ended) = (folder.join(name), asked(&server) + requests);
         kill(&place, &server, ended, &["--shard", shard], ready(())).await;
         let (calls, scores) = known(&read(place.join("out/journal.jsonl")));
