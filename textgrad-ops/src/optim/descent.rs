@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Score, Seed, Variable};
 
 use self::TextualGradientDescentBuilder as Settings;
@@ -317,6 +317,13 @@ impl Optimizer for TextualGradientDescent {
                 memory.reject(RejectedChange { changes: edits.join("\n"), score }, limit);
             }
         }
+    }
+
+    fn settings(&self) -> Json {
+        let Settings { constraints, examples, query, candidates, edits, .. } = &*self.settings;
+        json!({
+            "constraints": constraints, "examples": examples, "query": query, "candidates": candidates, "edits": edits,
+        })
     }
 
     fn state_dict(&self) -> Json {
