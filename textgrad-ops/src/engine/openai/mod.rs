@@ -55,7 +55,9 @@ impl Engine for OpenAi {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let n = if self.shape.single_answers { 1 } else { request.sampling.n };
-        self.model.exchange::<Chat>("chat/completions", self.body(request)?, n).await
+        self.model
+            .exchange::<Chat>("chat/completions", request.purpose, self.body(request)?, n)
+            .await
     }
 }
 
