@@ -20,6 +20,10 @@ use super::wire::{ModelSettings, ServedModel};
 /// retries, limits and servers that give fewer answers than asked. Where a content filter has left nothing of
 /// any answer, that is a final error: it would leave nothing again.
 ///
+/// Its clones share connections, each of which belongs to the runtime that opened it. A program with several runtimes
+/// builds an engine for each: when a runtime ends, requests of others on its connections fail. Such failures are
+/// transient, so [`retry`](crate::layer::EngineExt::retry) passes over them.
+///
 /// # Examples
 /// ```
 /// use textgrad_core::Engine;
