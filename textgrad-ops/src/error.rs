@@ -242,6 +242,16 @@ pub enum Error {
         /// Why the first of them failed.
         source: Arc<textgrad_core::Error>,
     },
+    /// No step of the first epoch had feedback on a parameter, although a prediction was not right.
+    #[error(
+        "expected the loss to give feedback, but no step of the first epoch ({steps}) had any on a parameter, although {wrong} example(s) were not right; give a ScoreLoss a feedback_engine, or its verdicts feedback"
+    )]
+    SilentLoss {
+        /// How many steps the epoch has.
+        steps: usize,
+        /// How many examples scored less than 1.
+        wrong: usize,
+    },
     /// Engines failed on some examples of a set, so it has no score: what is measured in part is not compared.
     #[error(
         "the {set} set could not be measured: an engine failed on {failed} of {examples} example(s), which says nothing about the texts; the training can be resumed from its folder, if it has one"

@@ -34,6 +34,8 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 /// * An engine that cannot tell [`Sampling::top_logprobs`] fails such a request with
 ///   [`ErrorKind::Unsupported`], or leaves [`Choice::logprobs`] empty where only the server knows.
 /// * Dropping the future abandons the call.
+/// * Connections and tasks may belong to the runtime that the engine was first called in: use one per runtime.
+/// * A panic is an error of the op that asked ([`Error::Panic`](crate::Error::Panic)).
 ///
 /// # Examples
 /// ```

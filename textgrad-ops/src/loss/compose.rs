@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::join_all;
+use serde_json::{Value as Json, json};
 use textgrad_core::{
     BackwardCx, Error as CoreError, Gradient, Inputs, Op, OpFailure, Output, Score, Variable,
     apply_one,
@@ -66,6 +67,10 @@ pub async fn all_passed<V: Into<Variable>>(
 }
 
 impl AllOf {
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "all_of": settings(&self.losses) })
+    }
+
     /// Evaluates a text.
     ///
     /// # Errors
@@ -158,6 +163,10 @@ pub fn first_failing(
 }
 
 impl FirstFailing {
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "first_failing": settings(&self.losses) })
+    }
+
     /// Evaluates a text.
     ///
     /// # Errors
@@ -221,6 +230,11 @@ pub(super) async fn evaluate_all<'a>(
     text: &Variable,
 ) -> Result<Vec<Variable>, CoreError> {
     join_all(losses.into_iter().map(|loss| loss.evaluate(text))).await.into_iter().collect()
+}
+
+/// The settings of several objectives.
+pub(super) fn settings(losses: &[Arc<dyn Loss>]) -> Vec<Json> {
+    losses.iter().map(|loss| loss.settings()).collect()
 }
 
 pub(super) fn parts(evaluations: impl IntoIterator<Item = Variable>) -> Inputs {

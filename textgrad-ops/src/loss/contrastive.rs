@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Variable};
 
 use super::judge::{Judge, instruction};
@@ -66,6 +67,10 @@ impl ContrastiveLoss {
     pub fn continuing(mut self, dialogue: impl IntoIterator<Item = Message>) -> Self {
         self.dialogue = Some(dialogue.into_iter().collect());
         self
+    }
+
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "query": self.query.value().describe() })
     }
 
     /// Evaluates the response that was preferred.

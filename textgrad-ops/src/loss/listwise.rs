@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Error as CoreError, Inputs, Variable};
 
 use super::figure;
@@ -73,6 +74,10 @@ impl ListwiseLoss {
     #[must_use]
     pub fn ranked(&self) -> &[(Variable, f64)] {
         &self.answers
+    }
+
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "query": self.query.value().describe() })
     }
 
     /// Evaluates the best answer.

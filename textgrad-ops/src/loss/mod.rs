@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use auto_impl::auto_impl;
+use serde_json::Value as Json;
 use textgrad_core::{Error, Feedback, Inputs, Output, Score, Seed, Variable};
 
 pub use self::compose::{AllOf, FirstFailing, all_of, all_passed, first_failing};
@@ -74,6 +75,12 @@ pub trait Loss: Send + Sync {
         self.evaluate(prediction).await
     }
 
+    /// Its settings beside engines, as JSON, which a resumed training must share: the words of an instruction, the name
+    /// of a scorer. Default: null, nothing is compared.
+    fn settings(&self) -> Json {
+        Json::Null
+    }
+
     /// The objective as a shared one of any kind, as compositions take their parts.
     ///
     /// # Examples
@@ -106,6 +113,10 @@ macro_rules! loss {
         impl Loss for $loss {
             async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
                 self.evaluate(text).await
+            }
+
+            fn settings(&self) -> Json {
+                self.own_settings()
             }
         }
     )*};

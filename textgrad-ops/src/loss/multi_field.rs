@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use derive_setters::Setters;
+use serde_json::{Value as Json, json};
 use textgrad_core::{
     Choice, Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate,
 };
@@ -203,6 +204,10 @@ pub struct MultiFieldOver {
 }
 
 impl MultiFieldOver {
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "instruction": self.loss.instruction.value().describe(), "open": &*self.open })
+    }
+
     /// Evaluates a text.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Part, Variable};
 
 use super::judge::Judge;
@@ -72,6 +73,10 @@ impl MultipleChoiceLoss {
     pub fn system(mut self, system: impl Into<Variable>) -> Self {
         self.system = Some(system.into());
         self
+    }
+
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "instruction": self.instruction.value().describe() })
     }
 
     /// Evaluates an answer.
@@ -168,6 +173,10 @@ impl ImageQaLoss {
     pub fn system(mut self, system: impl Into<Variable>) -> Self {
         self.system = Some(system.into());
         self
+    }
+
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "instruction": self.instruction.value().describe() })
     }
 
     /// Evaluates an answer.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use derive_setters::Setters;
+use serde_json::{Value as Json, json};
 use textgrad_core::{
     BackwardCx, Check, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling,
     Score, Seed, Variable, apply_one,
@@ -161,6 +162,11 @@ impl Loss for ScoreLoss {
         _: Seed,
     ) -> Result<Variable, Error> {
         self.evaluate_for(prediction, example).await
+    }
+
+    fn settings(&self) -> Json {
+        let (scorer, purpose) = (self.scorer.name(), &*self.purpose);
+        json!({ "scorer": scorer, "purpose": purpose, "show_expected": self.show_expected })
     }
 }
 

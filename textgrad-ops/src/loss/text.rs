@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Error, Variable};
 
 use super::judge::Judge;
@@ -48,6 +49,10 @@ impl TextLoss {
     /// An objective whose instruction is a variable.
     pub fn with_instruction(engine: Arc<dyn Engine>, instruction: impl Into<Variable>) -> Self {
         Self { instruction: instruction.into(), judge: Judge::new(engine) }
+    }
+
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "instruction": self.instruction.value().describe() })
     }
 
     /// Evaluates a text.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
+use serde_json::{Value as Json, json};
 use textgrad_core::{
     BackwardCx, Error as CoreError, Feedback, Gradient, Inputs, Op, OpFailure, Output, Score,
     Variable, apply_one,
 };
 
-use super::compose::{evaluate_all, parts, passed, role};
+use super::compose::{evaluate_all, parts, passed, role, settings};
 use super::{Loss, constant_feedback, figure, scored};
 use crate::error::Error;
 use crate::prompts::{PartContext, Prompts, WeightContext, WeightedSumContext};
@@ -118,6 +119,10 @@ fn check(weights: &[f64]) -> Result<(), Error> {
 }
 
 impl WeightedSum {
+    pub(super) fn own_settings(&self) -> Json {
+        json!({ "weights": &*self.weights, "parts": settings(&self.losses) })
+    }
+
     /// Evaluates a text.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Score, Seed, Variable};
 
 use self::TextualGradientDescentBuilder as Settings;
@@ -26,9 +26,9 @@ use crate::tags::{CallSettings, TaggedRequest, Tags};
 
 /// An optimizer that shows a model a text and the feedback on it, and asks for a new version.
 ///
-/// The model sees the whole text. An answer without its closing tag, or one that was cut off, is never taken
-/// for a text: it is asked for again, with what was wrong, up to a bound. So is a text that breaks one of the
-/// [checks](Parameter::checks) of its parameter, with the rule that it breaks; if no text is found that breaks
+/// The model sees the whole text. An answer that was cut off is never taken for a text: it is asked for again, with what
+/// was wrong, up to a bound. A closing tag may be missing at the end of an answer that ended; see [`Tags::extract`]. A
+/// text with a mark of its request, or that breaks one of the [checks](Parameter::checks) of its parameter, is asked for again, too. If no text is found that breaks
 /// none, the parameter keeps the one that it has, the others are assigned, and
 /// [`ParameterUpdate::rejected`] has all that was answered. The model is told the optimizer's constraints, the
 /// parameter's, and the rules of its checks.
@@ -321,6 +321,13 @@ impl Optimizer for TextualGradientDescent {
                 memory.reject(RejectedChange { changes: edits.join("\n"), score }, limit);
             }
         }
+    }
+
+    fn settings(&self) -> Json {
+        let Settings { constraints, examples, query, candidates, edits, .. } = &*self.settings;
+        json!({
+            "constraints": constraints, "examples": examples, "query": query, "candidates": candidates, "edits": edits,
+        })
     }
 
     fn state_dict(&self) -> Json {

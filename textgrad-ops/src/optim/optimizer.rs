@@ -104,6 +104,12 @@ pub trait Optimizer: Send + Sync {
         let _ = (proposal, outcome);
     }
 
+    /// Its settings beside engines, as JSON, which a resumed training must share: constraints, examples. Default: null,
+    /// nothing is compared.
+    fn settings(&self) -> Json {
+        Json::Null
+    }
+
     /// What it remembers, so that a later run can continue; null if it remembers nothing.
     fn state_dict(&self) -> Json {
         Json::Null

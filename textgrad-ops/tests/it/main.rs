@@ -41,3 +41,4 @@ mod second_order_edges;
 mod support;
 mod texts_are_data;
 mod train;
+mod truncated;

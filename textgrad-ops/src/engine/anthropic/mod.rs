@@ -64,7 +64,9 @@ impl Engine for Anthropic {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        self.model.exchange::<Messages>("v1/messages", self.body(request)?, 1).await
+        self.model
+            .exchange::<Messages>("v1/messages", request.purpose, self.body(request)?, 1)
+            .await
     }
 }
 

@@ -65,7 +65,7 @@ impl Engine for Gemini {
         let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = format!("{}:{method}", self.model.id);
         let n = request.sampling.n;
-        self.model.exchange::<Candidates>(&path, body(request, n)?, n).await
+        self.model.exchange::<Candidates>(&path, request.purpose, body(request, n)?, n).await
     }
 }
 

@@ -20,6 +20,10 @@ use super::wire::{ModelSettings, ServedModel};
 /// retries, limits and servers that give fewer answers than asked. Where a content filter has left nothing of
 /// any answer, that is a final error: it would leave nothing again.
 ///
+/// Its clones share connections, each of which belongs to the runtime that opened it. A program with several runtimes
+/// builds an engine for each: when a runtime ends, requests of others on its connections fail. Such failures are
+/// transient, so [`retry`](crate::layer::EngineExt::retry) passes over them.
+///
 /// # Examples
 /// ```
 /// use textgrad_core::Engine;
@@ -55,7 +59,9 @@ impl Engine for OpenAi {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let n = if self.shape.single_answers { 1 } else { request.sampling.n };
-        self.model.exchange::<Chat>("chat/completions", self.body(request)?, n).await
+        self.model
+            .exchange::<Chat>("chat/completions", request.purpose, self.body(request)?, n)
+            .await
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use derive_setters::Setters;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use textgrad_core::{EngineError, EngineInfo, EngineStatus, ErrorKind, Response};
+use textgrad_core::{EngineError, EngineInfo, EngineStatus, ErrorKind, Purpose, Response};
 
 use self::adapt::{Adaptation, Remedy};
 pub(crate) use self::reply::{RawChoice, RawReply};
@@ -115,6 +115,24 @@ impl ServedModel {
     /// A request that the server refuses for something that it can go without is changed and posted again. What
     /// holds for all requests is remembered.
     pub(super) async fn exchange<D: Dialect>(
+        &self,
+        path: &str,
+        purpose: Purpose,
+        body: Map<String, Value>,
+        n: u32,
+    ) -> Result<Response, EngineError> {
+        let response = self.adapted::<D>(path, body, n).await?;
+        if self.learned(|learned| learned.truncation.observe_end(purpose, &response)) {
+            tracing::warn!(
+                engine = self.info.name(),
+                %purpose,
+                "a reply was truncated (finish reason length) and is used as it is; raise max tokens"
+            );
+        }
+        Ok(response)
+    }
+
+    async fn adapted<D: Dialect>(
         &self,
         path: &str,
         body: Map<String, Value>,

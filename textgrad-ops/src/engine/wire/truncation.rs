@@ -1,13 +1,15 @@
 //! Detection of servers that truncate prompts without an error.
 
 use serde_json::Value;
-use textgrad_core::Usage;
+use textgrad_core::{Purpose, Response, Usage};
 
 /// Looks for servers that truncate prompts without an error.
 #[derive(Debug, Default)]
 pub(crate) struct TruncationWatch {
     is_reported: bool,
     last: Option<(usize, u64)>,
+    /// The purposes of truncated replies that were reported.
+    cut_off: Vec<Purpose>,
 }
 
 impl TruncationWatch {
@@ -29,6 +31,17 @@ impl TruncationWatch {
             last.is_some_and(|(before, same)| same == tokens && before.abs_diff(chars) > chars / 4);
         self.is_reported = too_few || constant;
         self.is_reported
+    }
+
+    /// Whether a reply is the first truncated one of a purpose whose replies are used as they are.
+    pub(crate) fn observe_end(&mut self, purpose: Purpose, response: &Response) -> bool {
+        let is_used = matches!(purpose, Purpose::Loss | Purpose::Gradient | Purpose::Reduce);
+        let is_cut_off = response.choices.iter().any(|choice| choice.finish_reason.is_cut_off());
+        let is_first = is_used && is_cut_off && !self.cut_off.contains(&purpose);
+        if is_first {
+            self.cut_off.push(purpose);
+        }
+        is_first
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Op, Parameter, Variable, apply};
 
 use self::answer::GraphUpdate;
@@ -251,6 +251,10 @@ impl Optimizer for GraphOptimizer {
         let proposal = op.proposal(parameters, texts)?;
         self.steps.store(steps.wrapping_add(1), Ordering::Relaxed);
         Ok(proposal)
+    }
+
+    fn settings(&self) -> Json {
+        json!({ "constraints": self.settings.constraints })
     }
 
     fn state_dict(&self) -> Json {

@@ -238,6 +238,10 @@ impl Optimizer for SampledMomentum {
         }
     }
 
+    fn settings(&self) -> Json {
+        self.settings.descent.settings()
+    }
+
     fn state_dict(&self) -> Json {
         self.history.lock().save(KIND)
     }

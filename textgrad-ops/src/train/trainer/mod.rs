@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod config;
 mod population;
 mod state;
 mod step;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use textgrad_core::{Engine, Layout, Reduce, Seed};
 
 pub use self::population::Population;
@@ -21,7 +22,6 @@ pub use self::trial::Acceptance;
 use super::data::{Batches, Dataset};
 use super::observe::TrainObserver;
 use super::program::Program;
-use super::run::SCHEMA;
 use crate::CancellationToken;
 use crate::error::Error;
 use crate::layer::Meter;
@@ -276,15 +276,17 @@ impl TrainerBuilder {
         self
     }
 
-    /// Continues the run in this folder, which must have been begun with the same settings, data and first
-    /// texts.
+    /// Continues the run in this folder, which must have been begun with the same settings, data and first texts, the
+    /// [settings of the loss](Loss::settings) and those [of the optimizer](Optimizer::settings) among them. Not compared
+    /// are models, the program, objectives of functions and whatever else has no settings: add it with
+    /// [`setting`](Self::setting).
     pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
         self.place = Some(Place::Resume(folder.into()));
         self
     }
 
-    /// A setting that the training does not know of, such as a model or an optimizer's: a run is not resumed
-    /// with another one.
+    /// A setting that the training does not know of, such as a model or what a function of one's own computes: a run is
+    /// not resumed with another one.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
         self.more.insert(name.into(), value.into());
         self
@@ -357,39 +359,5 @@ impl TrainerBuilder {
         let per_epoch = batches.per_epoch().min(self.steps_per_epoch.unwrap_or(usize::MAX));
         let steps = per_epoch.saturating_mul(self.epochs);
         Ok(Trainer { settings: self, batches, per_epoch, steps })
-    }
-
-    /// What a run must have in common with the one that it continues.
-    pub(super) fn config(&self) -> Result<Json, Error> {
-        let data = |set: &Dataset| json!({ "examples": set.len(), "sha256": set.sha256() });
-        Ok(json!({
-            "schema": SCHEMA,
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "drop_last": self.drop_last,
-            "epochs": self.epochs,
-            "steps_per_epoch": self.steps_per_epoch,
-            "acceptance": self.acceptance,
-            "population": self.population,
-            "minibatch_gate": self.minibatch_gate,
-            "merges": self.merges,
-            "successive_halving": self.successive_halving,
-            "patience": self.patience,
-            "target": self.target,
-            "errors_only": self.errors_only,
-            "failure_score": self.failure_score,
-            "test_each_step": self.test_each_step,
-            "evaluator": self.evaluator.as_ref().map(|evaluator| evaluator.name()),
-            "reduction": self.reduction.as_ref().map(|reduction| reduction.name()),
-            "layout": format!("{:?}", self.layout).to_lowercase(),
-            "feedback_engine": self.feedback_engine.as_ref().map(|engine| engine.name()),
-            "data": {
-                "train": data(&self.train),
-                "validation": self.validation.as_ref().map(data),
-                "test": self.test.as_ref().map(data),
-            },
-            "parameters": self.program.state_dict()?,
-            "more": self.more,
-        }))
     }
 }

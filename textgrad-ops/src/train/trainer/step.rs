@@ -19,6 +19,9 @@ use crate::train::observe::{Phase, TrainEvent};
 use crate::train::program::Program;
 use crate::train::record::{EndReason, Evaluation, ExampleRecord, StepOutcome, StepRecord};
 
+/// The reason of a step without feedback.
+pub(super) const NO_FEEDBACK: &str = "there was no feedback on any parameter";
+
 /// What a step came to, before it is written down.
 pub(super) struct Change {
     pub(super) outcome: StepOutcome,
@@ -248,9 +251,7 @@ impl Trainer {
             }
             StepError::Failed(Error::NoFeedback { .. }) => Ok(match problem {
                 Some(problem) => Change::none(StepOutcome::Failed, problem),
-                None => {
-                    Change::none(StepOutcome::Unchanged, "there was no feedback on any parameter")
-                }
+                None => Change::none(StepOutcome::Unchanged, NO_FEEDBACK),
             }),
             StepError::Failed(error) => Ok(Change::none(StepOutcome::Failed, describe(&error))),
             ended => Err(ended),

@@ -7,6 +7,7 @@ use textgrad_core::Usage;
 
 use super::population::Population;
 use super::state::State;
+use super::step::NO_FEEDBACK;
 use super::work::StepError;
 use super::{Place, Trainer, TrainerBuilder};
 use crate::error::Error;
@@ -31,8 +32,8 @@ impl Trainer {
     ///
     /// # Errors
     /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
-    /// an engine failed on some of a set, the program depends on no parameter, or the run folder cannot be
-    /// used. Where a file cannot be written, as
+    /// an engine failed on some of a set, the loss gave no feedback in the first epoch, the program depends on no
+    /// parameter, or the run folder cannot be used. Where a file cannot be written, as
     /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;
@@ -104,6 +105,26 @@ impl Trainer {
             if let Some(HistoryRecord::Step(record)) = history.last() {
                 self.tell(&TrainEvent::StepDone { record });
             }
+            self.require_feedback(history)?;
+        }
+    }
+
+    /// Checks that the loss gave feedback in the first epoch, if a prediction was not right.
+    fn require_feedback(&self, history: &[HistoryRecord]) -> Result<(), Error> {
+        let steps = || {
+            history.iter().filter_map(|record| match record {
+                HistoryRecord::Step(step) => Some(step),
+                HistoryRecord::Baseline(_) => None,
+            })
+        };
+        let is_silent = |step: &Box<StepRecord>| step.reason.as_deref() == Some(NO_FEEDBACK);
+        if steps().count() != self.per_epoch || !steps().all(is_silent) {
+            return Ok(());
+        }
+        let scores = steps().flat_map(|step| &step.examples).filter_map(|example| example.score);
+        match scores.filter(|score| *score < 1.0).count() {
+            0 => Ok(()),
+            wrong => Err(Error::SilentLoss { steps: self.per_epoch, wrong }),
         }
     }
 

@@ -11,5 +11,6 @@ mod lapses;
 mod losses;
 mod populations;
 mod resume;
+mod settings;
 mod steps;
 mod support;

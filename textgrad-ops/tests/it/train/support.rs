@@ -20,7 +20,6 @@ use textgrad_ops::store::request_key;
 use textgrad_ops::train::{Dataset, Program, Trainer, TrainerBuilder, Training};
 use textgrad_ops::{
     LlmCall, Optimizer, ParameterUpdate, Proposal, ProposalOutcome, TextualGradientDescent,
-    UpdateOutcome,
 };
 
 pub(crate) const START: &str = "Answer the question.";
@@ -164,10 +163,7 @@ pub(crate) fn proposing(
     parameter: &Parameter,
     texts: impl IntoIterator<Item = String>,
 ) -> ParameterUpdate {
-    let candidate = |text| Variable::constant(text, "candidate");
-    let candidates = texts.into_iter().map(candidate).collect();
-    let rewrite = Ok(UpdateOutcome { candidates, rejected: Vec::new() });
-    ParameterUpdate { parameter: parameter.clone(), base: parameter.variable(), rewrite }
+    ParameterUpdate::new(parameter, texts)
 }
 
 pub(crate) struct Solver {

@@ -1,0 +1,50 @@
+//! Truncated replies that are used as they are.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use textgrad_core::{Parameter, backward};
+use textgrad_ops::engine::OpenAi;
+use textgrad_ops::sim::Sim;
+use textgrad_ops::{LlmCall, TextLoss};
+use textgrad_tests::fake_server::{FakeServer, FaultRule};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Kind: Empty, truncated, refused | a truncated loss or feedback | used as it is; warned of once per engine and purpose
+#[tokio::test]
+async fn a_truncated_loss_or_feedback_is_warned_of_once() {
+    let server = FakeServer::builder().engine(Sim::default());
+    let server = server.fault("length@always".parse::<FaultRule>().unwrap()).start().await.unwrap();
+    let client = OpenAi::builder(server.url(), "sim").build().unwrap();
+    let log = Log::default();
+    let (written, level) = (log.clone(), tracing_subscriber::filter::LevelFilter::WARN);
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+    let guard = subscriber.with_writer(move || written.clone()).finish().set_default();
+    let engine = Arc::new(client);
+    let prompt = Parameter::new("Why is the sky blue? Give reasons.", "question");
+    let call = LlmCall::builder(engine.clone()).build();
+    for _ in 0..3 {
+        let answer = call.ask(&prompt).one().await.unwrap();
+        let loss = TextLoss::new(engine.clone(), "Judge it.").evaluate(&answer).await.unwrap();
+        assert!(!backward(&loss).await.unwrap().text(&prompt).is_empty());
+    }
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let purposes =
+        ["loss", "gradient"].map(|purpose| text.matches(&format!("purpose={purpose}")).count());
+    assert_eq!((purposes, text.lines().count()), ([1, 1], 2), "{text}");
+}
