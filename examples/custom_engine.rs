@@ -15,7 +15,7 @@ use textgrad_core::{
 use textgrad_ops::LlmCall;
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::layer::{Meter, RetryPolicy};
-use textgrad_ops::store::CacheConfig;
+use textgrad_ops::store::Cache;
 
 /// Answers with the number of words that it was sent; fails every other time, as servers do.
 #[derive(Debug, Default)]
@@ -43,10 +43,8 @@ impl Engine for Counter {
 /// Asks the same twice; returns the answer and how many requests reached the engine.
 async fn ask_twice() -> Result<(String, u64), Box<dyn Error>> {
     let meter = Meter::default();
-    let engine = Counter::default()
-        .metered(&meter)
-        .retry(RetryPolicy::default())
-        .cached(CacheConfig::default());
+    let engine =
+        Counter::default().metered(&meter).retry(RetryPolicy::default()).cached(Cache::default());
     let llm = LlmCall::builder(std::sync::Arc::new(engine)).build();
     let question = Variable::constant("how many words are these", "question");
     let first = llm.ask(&question).one().await?;

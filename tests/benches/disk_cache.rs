@@ -19,7 +19,7 @@ use textgrad_core::{
     Choice, Engine, FinishReason, Message, Purpose, Request, Response, Sampling, engine_fn,
 };
 use textgrad_ops::layer::EngineExt;
-use textgrad_ops::store::{CacheConfig, SqliteCache, SqliteConfig};
+use textgrad_ops::store::{Cache, SqliteCache, SqliteConfig};
 
 const CALLS: usize = 4_000;
 const ROUNDS: usize = 5;
@@ -68,8 +68,7 @@ async fn compare(at_once: usize) -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("answers");
         let disk = SqliteCache::open(&path, SqliteConfig::default()).await?;
-        let memory: Arc<dyn Engine> =
-            Arc::new(instant().cached(CacheConfig::default().max_entries(CALLS)));
+        let memory: Arc<dyn Engine> = Arc::new(instant().cached(Cache::new(CALLS)));
         let on_disk: Arc<dyn Engine> = Arc::new(instant().disk_cached(&disk));
         let [memory_in, memory_out, disk_in, disk_out] = &mut rates;
         memory_in.push(rate(&memory, &requests, at_once).await?);

@@ -30,7 +30,7 @@
 //! use std::time::Duration;
 //! use textgrad_core::Engine;
 //! use textgrad_ops::layer::{Limits, RetryPolicy};
-//! use textgrad_ops::store::CacheConfig;
+//! use textgrad_ops::store::Cache;
 //! use textgrad_ops::engine::OpenAi;
 //! use textgrad_ops::layer::EngineExt;
 //!
@@ -40,7 +40,7 @@
 //!     .limit(Limits::default().concurrency(64).requests_per_minute(500).tokens_per_minute(90_000))
 //!     .retry(RetryPolicy::default())
 //!     .complete_choices()
-//!     .cached(CacheConfig::default())
+//!     .cached(Cache::default())
 //!     .traced();
 //! assert_eq!(engine.name(), "openai:llama-3.1-8b");
 //! # Ok::<(), textgrad_core::EngineError>(())

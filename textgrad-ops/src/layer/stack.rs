@@ -109,12 +109,12 @@ impl CallPolicy {
 /// ```
 /// use textgrad_core::{Choice, Engine, FinishReason, Response, engine_fn};
 /// use textgrad_ops::layer::{DefaultStack, EngineExt, Limits};
-/// use textgrad_ops::store::CacheConfig;
+/// use textgrad_ops::store::Cache;
 ///
 /// let engine = engine_fn("mine", |_| async { Ok(Response::new(vec![Choice::new("hi", FinishReason::Stop)])) });
 /// let stack = DefaultStack::default()
 ///     .limits(Limits::default().concurrency(64))
-///     .cache(CacheConfig::default());
+///     .cache(Cache::default());
 /// assert_eq!(engine.default_stack(stack).name(), "mine");
 /// ```
 #[derive(Debug, Clone, Default, Setters)]
@@ -162,7 +162,6 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::store::CacheConfig;
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_answer_is_retried_alone_and_the_whole_is_cached() {
@@ -171,8 +170,8 @@ mod tests {
             Reply::error(EngineError::new(ErrorKind::Server, "down")),
             Reply::text("b"),
         ]));
-        let engine = Arc::clone(&script)
-            .default_stack(DefaultStack::default().cache(CacheConfig::default()));
+        let engine =
+            Arc::clone(&script).default_stack(DefaultStack::default().cache(Cache::default()));
         let request = Request::new(Purpose::Sample, [Message::user("hi")])
             .with_sampling(Sampling::default().with_n(2).with_seed(5));
         for _ in 0..2 {
@@ -198,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers");
         let disk = SqliteCache::open(path, SqliteConfig::default()).await.unwrap();
-        let memory = Cache::new(CacheConfig::default());
+        let memory = Cache::default();
         let layers = DefaultStack::default().cache(&memory).disk_cache(&disk);
         let request = Request::new(Purpose::Sample, [Message::user("hi")]);
         let engine = ScriptedEngine::new(["a"]).default_stack(layers.clone());
@@ -207,8 +206,7 @@ mod tests {
         }
         assert_eq!((memory.stats().hits, disk.stats().hits, disk.stats().misses), (1, 0, 1));
         // A later process, with nothing in memory.
-        let engine =
-            ScriptedEngine::new([""; 0]).default_stack(layers.cache(CacheConfig::default()));
+        let engine = ScriptedEngine::new([""; 0]).default_stack(layers.cache(Cache::default()));
         assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "a");
         assert_eq!(disk.stats().hits, 1);
     }

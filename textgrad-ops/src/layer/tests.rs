@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 #[cfg(feature = "disk-cache")]
 use crate::store::SqliteConfig;
-use crate::store::{CacheConfig, CacheStats, Replay};
+use crate::store::{Cache, CacheStats, Replay};
 
 static INFO: LazyLock<EngineInfo> = LazyLock::new(|| {
     EngineInfo::from_static("sim:x").with_identity("sim:x somewhere").with_simulation(true)
@@ -34,7 +34,7 @@ fn stacked<E: Engine + 'static>(engine: E, meter: &Meter) -> Arc<dyn Engine> {
             .limit(Limits::default().concurrency(2))
             .retry(RetryPolicy::default())
             .complete_choices()
-            .cached(CacheConfig::default())
+            .cached(Cache::default())
             .traced()
             .metered(meter),
     )
@@ -119,7 +119,7 @@ fn request(text: &str) -> Request {
 }
 
 fn cached<E>(engine: E) -> Layered<E, Cache> {
-    Layered::new(engine, CacheConfig::default().into())
+    Layered::new(engine, Cache::default())
 }
 
 fn scripted(replies: impl IntoIterator<Item = Reply>) -> Layered<ScriptedEngine, Cache> {
@@ -270,7 +270,7 @@ async fn fewer_answers_than_asked_for_are_not_kept() {
 
 #[tokio::test]
 async fn what_was_stored_first_leaves_first() {
-    let cache = Cache::new(CacheConfig::default().max_entries(2));
+    let cache = Cache::new(2);
     let engine = Layered::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
     for (ask, answer) in
         [("1", "a"), ("2", "b"), ("1", "a"), ("3", "c"), ("2", "b"), ("1", "a again")]
@@ -283,7 +283,7 @@ async fn what_was_stored_first_leaves_first() {
 #[tokio::test(start_paused = true)]
 async fn a_cache_of_nothing_still_makes_equal_requests_once() {
     let (engine, calls) = slow();
-    let engine = Layered::new(engine, Cache::new(CacheConfig::default().max_entries(0)));
+    let engine = Layered::new(engine, Cache::new(0));
     assert_eq!(join_all((0..3).map(|_| text(&engine, "x"))).await, vec!["x1"; 3]);
     assert_eq!(text(&engine, "x").await, "x2");
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
@@ -331,7 +331,7 @@ async fn engines_of_one_name_and_two_identities_do_not_share_answers() {
         }
     }
 
-    let cache = Cache::new(CacheConfig::default());
+    let cache = Cache::default();
     let request = Request::new(Purpose::Sample, [Message::user("hi")]);
     for place in ["here", "there", "here"] {
         let engine =

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use derive_setters::Setters;
 use parking_lot::Mutex;
 use textgrad_core::Response;
 
@@ -17,32 +16,19 @@ use super::key::RequestKey;
 /// never, so how often a response was used predicts little.
 pub type Cache = CacheLayer<MemoryStore>;
 
-/// Settings of a [`Cache`] in memory.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Setters)]
-pub struct CacheConfig {
-    /// The most responses that are kept. Default: 4,096. With 0 none is kept, but equal concurrent requests are
-    /// still made once.
-    max_entries: usize,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self { max_entries: 4096 }
-    }
-}
-
 impl Cache {
-    /// An empty cache.
+    /// An empty cache for at most so many responses. With 0 none is kept, but equal concurrent requests are still made
+    /// once.
     #[must_use]
-    pub fn new(config: CacheConfig) -> Self {
-        Self::over(MemoryStore::new(config.max_entries))
+    pub fn new(max_entries: usize) -> Self {
+        Self::over(MemoryStore::new(max_entries))
     }
 }
 
-impl From<CacheConfig> for Cache {
-    fn from(config: CacheConfig) -> Self {
-        Self::new(config)
+/// For at most 4,096 responses.
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new(4096)
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::cache::{CacheKey, CacheLayer, CacheStats, CacheStore};
 pub use self::flight::Lease;
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 pub use self::log::RunLogger;
-pub use self::memory::{Cache, CacheConfig, MemoryStore};
+pub use self::memory::{Cache, MemoryStore};
 #[cfg(feature = "page")]
 pub use self::page::write_page;
 pub use self::record::{Recorder, Replay};

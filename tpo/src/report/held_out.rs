@@ -1,6 +1,5 @@
 //! Grades by a reward model that had no part in the search.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use textgrad_ops::util::fs;
 
 use crate::error::Error;
 use crate::run::RecordedRun;
+use crate::util::read_json;
 
 const FILE: &str = "held-out.json";
 /// The version of the format that is written.
@@ -67,17 +67,7 @@ impl HeldOut {
     /// # Errors
     /// [`Error::Io`] and [`Error::Record`] if the file cannot be read or understood.
     pub fn read(run: &RecordedRun) -> Result<Option<Self>, Error> {
-        let path = path(run);
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(Error::io(&path, "cannot be read"))?,
-        };
-        let wrong = |reason| Error::Record { path: path.clone(), line: 1, reason };
-        let found: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        match found.schema {
-            SCHEMA => Ok(Some(found)),
-            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
-        }
+        read_json(&path(run), SCHEMA)
     }
 
     /// Writes the grades into the folder of a run. It blocks.

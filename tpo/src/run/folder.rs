@@ -1,6 +1,5 @@
 //! The folder of a run, open for writing or to be read only.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use crate::error::Error;
 use crate::journal::{self, Journal, SCHEMA};
 use crate::query::Query;
 use crate::truncate::Tokenizer;
+use crate::util::read_json;
 
 /// The folder of a run, open for writing. Only one process can have it.
 #[derive(Debug)]
@@ -233,19 +233,9 @@ impl RecordedRun {
     /// cannot be understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
-        let file = path.join("config.json");
-        let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                Error::NotARun { path: path.clone(), runs: runs(&path) }
-            }
-            _ => Error::io(&file, "cannot be read")(error),
-        })?;
-        let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
-        let config: RunConfig =
-            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        match config.schema {
-            SCHEMA => Ok(Self { path, config, tokenizer: None }),
-            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        match read_json(&path.join("config.json"), SCHEMA)? {
+            Some(config) => Ok(Self { path, config, tokenizer: None }),
+            None => Err(Error::NotARun { runs: runs(&path), path }),
         }
     }
 

@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use textgrad_ops::util::fs::{partial_path, replace, try_lock};
 use textgrad_ops::util::jsonl::{Reader, line_with_checksum};
 
 use super::config::RunConfig;
 use super::folder::RecordedRun;
+use super::results::Indexed;
 use super::shard::Shard;
 use super::verify::Verification;
 use crate::error::Error;
@@ -177,12 +177,6 @@ fn join_journal(
     finished.into_iter().try_for_each(|record| append(lines, &record)).map_err(failed)
 }
 
-/// The index of a line of results.
-#[derive(Deserialize)]
-struct Index {
-    index: usize,
-}
-
 /// Writes the lines of the parts in the order of their queries.
 fn join_results(runs: &[&RecordedRun], queries: usize, to: &Path) -> Result<(), Error> {
     let failed = Error::io(to, "cannot be written");
@@ -208,7 +202,7 @@ fn join_results(runs: &[&RecordedRun], queries: usize, to: &Path) -> Result<(), 
             return Err(Error::Merge { path: run.path().to_owned(), reason });
         };
         let wrong = |reason| Error::Record { path: path.clone(), line: number, reason };
-        let got = line.parse::<Index>().map_err(|error| wrong(error.to_string()))?.index;
+        let got = line.parse::<Indexed>().map_err(|error| wrong(error.to_string()))?.index;
         if got != index {
             let hint = "--resume finishes a part that was interrupted";
             return Err(wrong(format!("expected query {index}, got {got}; {hint}")));

@@ -166,6 +166,12 @@ impl ResultsWriter {
     }
 }
 
+/// The index of a line of results, or of requests of a served run.
+#[derive(Deserialize)]
+pub(super) struct Indexed {
+    pub(super) index: usize,
+}
+
 /// The lines of `results.jsonl`, read one at a time.
 #[derive(Debug)]
 pub struct ResultsReader {

@@ -20,6 +20,7 @@
 mod admission;
 mod api;
 mod app;
+mod budget;
 mod builder;
 mod chat;
 mod error;

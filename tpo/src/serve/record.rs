@@ -26,7 +26,7 @@ use crate::config::StopReason;
 use crate::error::Error;
 use crate::journal::{self, QueryJournal, digest};
 use crate::query::Query;
-use crate::run::{ResultRecord, RunConfig, RunFolder, SERVED, Status};
+use crate::run::{RecordedRun, ResultRecord, RunConfig, RunFolder, SERVED, Status};
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 
 /// The source of served queries, in the settings of a run.
@@ -105,13 +105,11 @@ impl Recorder {
             if !tokio::fs::try_exists(path.join(SERVED)).await.unwrap_or(false) {
                 continue;
             }
-            let file = path.join("config.json");
-            let text = tokio::fs::read(&file).await.map_err(Error::io(&file, "cannot be read"))?;
-            let config = serde_json::from_slice(&text).map_err(|error| Error::Record {
-                path: file,
-                line: 1,
-                reason: error.to_string(),
-            })?;
+            let run = blocking({
+                let path = path.clone();
+                move || RecordedRun::open(path)
+            });
+            let config = run.await?.config().clone();
             ServedRun::open(&path, config).await?.finish().await?;
         }
         Ok(Self { root: root.to_owned(), folders: Mutex::default() })

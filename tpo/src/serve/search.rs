@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 use textgrad_core::{Engine, EngineError, ErrorKind, describe};
 use textgrad_ops::CancellationToken;
-use textgrad_ops::layer::{Budget, EngineExt as _, Money};
+use textgrad_ops::layer::Money;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::app::App;
+use super::budget::RequestBudget;
 use super::error::ApiError;
 use super::images::WithImages;
 use super::keys::Client;
@@ -22,6 +23,7 @@ use super::request::Ask;
 use crate::config::{Mode, StopReason, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
+use crate::reward::EngineScope as _;
 use crate::search::{
     AlignError, Alignment, CandidateRecord, SearchEvent, SearchObserver, Tpo, Trajectory,
     UsageRecord,
@@ -146,7 +148,7 @@ async fn search(
     accounting: &mut Accounting<'_>,
 ) -> Result<Answered, ApiError> {
     let deadline = job.options.deadline().map(|deadline| job.arrived + deadline);
-    let phase = Phase { app, job, budget: budget(&job.options), deadline, progress };
+    let phase = Phase { app, job, budget: RequestBudget::new(&job.options), deadline, progress };
     let mut first = Vec::new();
     if let Some(gate) = job.options.gate {
         let config = TpoConfig {
@@ -168,27 +170,11 @@ async fn search(
     outcome.answered(job, accounting, first, end)
 }
 
-/// A hard bound on calls and tokens; the bound on money is one of early stopping.
-fn budget(options: &SearchOptions) -> Option<Budget> {
-    let (calls, tokens) = (options.budget.calls, options.budget.tokens);
-    if calls.is_none() && tokens.is_none() {
-        return None;
-    }
-    let mut budget = Budget::builder();
-    if let Some(calls) = calls {
-        budget = budget.calls(calls);
-    }
-    if let Some(tokens) = tokens {
-        budget = budget.tokens(tokens);
-    }
-    Some(budget.build())
-}
-
 /// What the searches of one request share.
 struct Phase<'a> {
     app: &'a App,
     job: &'a Job,
-    budget: Option<Budget>,
+    budget: RequestBudget,
     deadline: Option<Instant>,
     progress: Option<mpsc::UnboundedSender<Progress>>,
 }
@@ -200,13 +186,9 @@ impl Phase<'_> {
             if self.job.ask.has_image() {
                 engine = Arc::new(WithImages::new(engine, &self.job.ask.messages));
             }
-            // Without a bound on money, no price is missing.
-            match self.budget.as_ref().and_then(|budget| Arc::clone(&engine).budget(budget).ok()) {
-                Some(bounded) => Arc::new(bounded),
-                None => engine,
-            }
+            self.budget.engine(&engine)
         };
-        let mut tpo = self.app.tpo.rebuild(engine, Arc::clone);
+        let mut tpo = self.app.tpo.rebuild(engine, |reward| self.budget.reward(reward));
         if self.job.options.pairs.is_some() {
             tpo = tpo.pairs(Arc::new(config.pairs));
         }

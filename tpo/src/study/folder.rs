@@ -1,6 +1,5 @@
 //! The folder of a study, and the state of its cells.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use crate::error::Error;
 use crate::journal::{self, digest};
 use crate::report::exact;
 use crate::run::{RecordedRun, Run, RunConfig, Status, differences};
+use crate::util::read_json;
 
 const SETTINGS: &str = "study.json";
 const TABLE: &str = "study.csv";
@@ -263,20 +263,8 @@ impl Settings {
     }
 
     fn read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(SETTINGS);
-        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                Error::NoStudy { path: folder.to_owned() }
-            }
-            _ => Error::io(&path, "cannot be read")(error),
-        })?;
-        let wrong = |reason| Error::Record { path: path.clone(), line: 1, reason };
-        let settings: Self =
-            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        match settings.schema {
-            SCHEMA => Ok(settings),
-            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
-        }
+        let found = read_json(&folder.join(SETTINGS), SCHEMA)?;
+        found.ok_or_else(|| Error::NoStudy { path: folder.to_owned() })
     }
 
     fn write(&self, folder: &Path) -> Result<(), Error> {

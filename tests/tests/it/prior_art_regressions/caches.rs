@@ -7,7 +7,7 @@ use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Engine, Feedback, Sampling, Variable};
 use textgrad_ops::TextualGradientDescent;
 use textgrad_ops::layer::EngineExt;
-use textgrad_ops::store::{CacheConfig, SqliteCache, SqliteConfig};
+use textgrad_ops::store::{Cache, SqliteCache, SqliteConfig};
 
 use super::{chats, client, hello, server};
 
@@ -28,7 +28,7 @@ async fn without_a_cache_nothing_is_kept() {
 #[tokio::test]
 async fn another_sampling_is_another_question_and_a_seed_is_a_new_draw() {
     let server = server(&[]).await;
-    let engine = client(&server).cached(CacheConfig::default());
+    let engine = client(&server).cached(Cache::default());
     let samplings = [
         Sampling::default(),
         Sampling::default().with_temperature(0.5),
@@ -61,7 +61,7 @@ async fn two_servers_of_one_model_do_not_share_answers() {
 #[tokio::test]
 async fn a_reply_that_was_cut_off_is_not_kept() {
     let server = server(&["length@nth:1"]).await;
-    let engine = client(&server).cached(CacheConfig::default());
+    let engine = client(&server).cached(Cache::default());
     for _ in 0..3 {
         engine.complete(&hello()).await.unwrap();
     }
@@ -73,7 +73,7 @@ async fn a_reply_that_was_cut_off_is_not_kept() {
 async fn an_update_without_tags_is_asked_again_in_other_words_so_that_no_cache_answers() {
     let good = "<IMPROVED_VARIABLE>\nbetter\n</IMPROVED_VARIABLE>";
     let script = Arc::new(ScriptedEngine::new(["no tags", "no tags", "no tags", good]));
-    let engine = Arc::new(Arc::clone(&script).cached(CacheConfig::default()));
+    let engine = Arc::new(Arc::clone(&script).cached(Cache::default()));
     let x = Variable::differentiable("x", "text");
     let feedback = [Feedback::new("better!")];
     let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(3).build();

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::layer::{EngineExt, RetryPolicy};
-use crate::store::CacheConfig;
+use crate::store::Cache;
 
 const USAGE: Usage =
     Usage { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 50, reasoning_tokens: 0 };
@@ -142,7 +142,7 @@ async fn a_server_that_does_not_say_what_it_took_is_not_free() {
 async fn an_answer_from_a_cache_costs_nothing() {
     let budget = Budget::builder().calls(1).build();
     let (engine, _) = paid("a");
-    let engine = engine.budget(&budget).unwrap().cached(CacheConfig::default());
+    let engine = engine.budget(&budget).unwrap().cached(Cache::default());
     for _ in 0..3 {
         assert!(engine.complete(&request("x")).await.is_ok());
     }

@@ -5,23 +5,18 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
-use serde::Deserialize;
 use textgrad_ops::util::jsonl::Reader;
 
 use crate::error::Error;
 use crate::run::SERVED;
 use crate::run::folder::RecordedRun;
+use crate::run::results::Indexed;
 
 /// The requests of a served run, and the lines of their results.
 pub(super) struct ServedRequests {
     pub(super) count: usize,
     /// The last line of each request, by its index.
     last_lines: HashMap<usize, usize>,
-}
-
-#[derive(Deserialize)]
-struct Indexed {
-    index: usize,
 }
 
 impl ServedRequests {

@@ -88,6 +88,24 @@ async fn costs_are_by_the_engine_of_each_call() {
 }
 
 #[tokio::test]
+async fn a_budget_of_calls_holds_for_those_of_a_judge_too() {
+    let judge = JudgeReward::builder(Arc::new(Sim::default())).build().unwrap();
+    let judged = Tpo::builder(Arc::new(Sim::default()), Arc::new(judge)).build().unwrap();
+    let serving = serve(judged, |builder| builder).await;
+    let ask = async |calls: u64| {
+        let body = json!({"model": "tpo-d1-n3", "tpo": {"budget": {"calls": calls}}});
+        serving.chat(body).await
+    };
+    // One call samples, and each of three answers takes one to be graded.
+    assert_eq!(ask(3).await.error(400)["code"], "budget_exceeded");
+    for calls in 4..=12 {
+        let own = ask(calls).await.ok()["tpo"].take();
+        let requests = own["usage"]["requests"].as_u64().unwrap();
+        assert!(requests <= calls, "{calls}: {own}");
+    }
+}
+
+#[tokio::test]
 async fn a_gate_answers_easy_requests_with_one_call() {
     let serving = serve(tpo(), |builder| builder).await;
     let open = serving.chat(json!({"tpo": {"gate": {"score": -100.0}}})).await.ok()["tpo"].take();
