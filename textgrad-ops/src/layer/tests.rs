@@ -64,7 +64,7 @@ fn choices_are_completed_once() {
     let complete = with_all_choices(Arc::clone(&engine));
     assert!(!engine.info().gives_all_choices() && complete.info().gives_all_choices());
     assert_eq!((complete.name(), complete.is_simulation()), (engine.name(), true));
-    let cached: Arc<dyn Engine> = Arc::new(complete.cached(CacheConfig::default()));
+    let cached: Arc<dyn Engine> = Arc::new(complete.cached(Cache::default()));
     assert!(Arc::ptr_eq(&with_all_choices(Arc::clone(&cached)), &cached));
 }
 

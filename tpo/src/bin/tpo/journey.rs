@@ -297,7 +297,7 @@ impl NextCommands<'_> {
             );
         }
         add(
-            "Your own queries: JSON, JSONL, CSV, Parquet, or text with one per line",
+            "Your own queries: JSON, JSONL, CSV, or text with one per line",
             &[&format!("run --data prompts.txt --out runs/first{flags}")],
         );
         let shown = folder.map_or("runs/first".into(), |folder| folder.display().to_string());
