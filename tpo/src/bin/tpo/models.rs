@@ -11,7 +11,10 @@ use crate::engines::setup;
 
 /// The models of policy, critic, judges and likelihoods, by their settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Models(Arc<Mutex<Vec<(LocalEngineBuilder, Arc<OnceCell<LocalEngine>>)>>>);
+pub(crate) struct Models(Arc<Mutex<Vec<(LocalEngineBuilder, Model)>>>);
+
+/// A model, once it is loaded.
+type Model = Arc<OnceCell<LocalEngine>>;
 
 impl Models {
     /// The model of these settings; it is loaded unless it is there. Another call that loads it is waited for.
@@ -22,7 +25,7 @@ impl Models {
             match known.map(|(_, cell)| Arc::clone(cell)) {
                 Some(cell) => cell,
                 None => {
-                    let cell = Arc::default();
+                    let cell = Model::default();
                     models.push((settings.clone(), Arc::clone(&cell)));
                     cell
                 }
