@@ -117,8 +117,8 @@ pub enum Error {
         /// What it did.
         got: String,
     },
-    /// The policy gave no answer.
-    #[error("the policy gave no answer to the query")]
+    /// The policy gave no answer, or a method has none to begin with.
+    #[error("there is no answer to the query")]
     NoAnswer,
     /// An engine or the reward model panicked.
     #[error("the search of this query panicked: {message}")]
