@@ -262,7 +262,7 @@ async fn a_panic_is_an_error_of_its_query_and_keeps_what_was_found() {
     let engine = engine(&Arc::default(), |_| panic!("boom"));
     let tpo = tpo(engine, length(&Arc::default()), 1);
     let failure = Batch::new(tpo, ["q"]).next().await.unwrap().result.unwrap_err();
-    assert_eq!(failure.error.to_string(), "the search of this query panicked: boom");
+    assert!(failure.error.to_string().ends_with(" panicked: boom"), "{}", failure.error);
     assert_eq!(failure.error.kind(), "panic");
     assert_eq!(failure.trajectory.candidates.len(), 2);
 }

@@ -285,8 +285,8 @@ impl TrainerBuilder {
         self
     }
 
-    /// A setting that the training does not know of, such as a model or what a function of one's own computes: a run is
-    /// not resumed with another one.
+    /// A setting that the training does not know of, such as a model or what a function of one's own computes: a run
+    /// is not resumed with another one.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
         self.more.insert(name.into(), value.into());
         self
