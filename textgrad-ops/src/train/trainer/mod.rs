@@ -276,9 +276,9 @@ impl TrainerBuilder {
         self
     }
 
-    /// Continues the run in this folder, which must have been begun with the same settings, data and first texts, the
-    /// [settings of the loss](Loss::settings) and those [of the optimizer](Optimizer::settings) among them. Not compared
-    /// are models, the program, objectives of functions and whatever else has no settings: add it with
+    /// Continues the run in this folder, which must have been begun with the same settings, data and first texts.
+    /// The settings of the [loss](Loss::settings) and of the [optimizer](Optimizer::settings) are among them. Not
+    /// compared are models, the program, objectives of functions and whatever else has no settings: add it with
     /// [`setting`](Self::setting).
     pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
         self.place = Some(Place::Resume(folder.into()));
