@@ -29,7 +29,7 @@ async fn program() -> Result<String, textgrad_core::Error> {
     let question = Variable::constant("How do I boil an egg?", "question of a user");
     let run = async {
         let llm = LlmCall::builder(Arc::clone(&engine)).sampling(sampling).build();
-        let answer = llm.ask(&question).system(&system.variable()).one().await?;
+        let answer = llm.ask(&question).system(&system).one().await?;
         let loss =
             TextLoss::new(Arc::clone(&engine), "Is the answer short?").evaluate(&answer).await?;
         Ok(backward(&loss).await?.text(&system.variable()))

@@ -50,7 +50,7 @@ async fn tour(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Tour, Failure> {
     heading("a call of a model");
     let llm = LlmCall::builder(Arc::clone(engine)).build();
     let ask = || llm.ask(&question).seed(seed.child("answer", 0));
-    let answer = ask().system(&system.variable()).one().await?;
+    let answer = ask().system(&system).one().await?;
     println!("{}", quote(answer.text().unwrap_or_default()));
     println!("it asks for feedback, as the system prompt does: {}", answer.requires_grad());
 
@@ -82,7 +82,7 @@ async fn tour(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Tour, Failure> {
     println!("{}", quote(&system.text()));
 
     heading("the same question again");
-    let second = ask().system(&system.variable()).one().await?;
+    let second = ask().system(&system).one().await?;
     println!("{}", quote(second.text().unwrap_or_default()));
 
     // The new text is a variable too, made of the old one and the feedback: all of it is one graph.

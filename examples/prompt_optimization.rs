@@ -114,7 +114,7 @@ impl Program for Counter {
             example.text("question")?,
             "question that has a number for an answer",
         );
-        self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+        self.llm.ask(&question).system(&self.system).seed(seed).one().await
     }
 }
 

@@ -60,7 +60,7 @@ async fn in_process(name: &str, length: usize, rounds: usize) -> Result<(), Box<
         let begun = ProcessTime::now();
         let mut answers = Vec::new();
         for _ in 0..rounds {
-            answers.push(llm.ask(&question).system(&system.variable()).one().await?);
+            answers.push(llm.ask(&question).system(&system).one().await?);
         }
         forward.push(per_call(begun, rounds));
 

@@ -58,7 +58,7 @@ async fn program(nodes: usize) -> Result<(Graph, Gradients), Box<dyn Error>> {
         for (i, answer) in layer.iter().enumerate() {
             let Some(system) = systems.get(i % systems.len()) else { continue };
             let other = layer.get((i + 1) % layer.len()).unwrap_or(answer);
-            next.push(llm.ask(answer).system(&system.variable()).attach(other).one().await?);
+            next.push(llm.ask(answer).system(system).attach(other).one().await?);
         }
         layer = next;
     }

@@ -45,7 +45,7 @@ impl Module for Solver {
 impl Program for Solver {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, CoreError> {
         let question = Variable::constant(example.text("question")?, "question");
-        self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+        self.llm.ask(&question).system(&self.system).seed(seed).one().await
     }
 }
 

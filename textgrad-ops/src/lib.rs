@@ -38,8 +38,8 @@
 //! * [`engine`] has the clients of model servers, [`layer`] retry, rate limit, budget and the like, [`store`]
 //!   caches and recordings.
 //! * [`prompts`] lists the templates of every request.
-//! * [`prelude`] has the names that most programs use. A glob import of both crates makes `Error` ambiguous: this crate's
-//!   [`Error`] is what programs return, and `?` makes it of [`textgrad_core::Error`].
+//! * [`prelude`] has the names that most programs use. A glob import of both crates makes `Error` ambiguous: this
+//!   crate's [`Error`] is what programs return, and `?` makes it of [`textgrad_core::Error`].
 //!
 //! # Features
 //! | feature | adds |

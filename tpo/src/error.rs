@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use textgrad_core::{EngineError, PromptError};
+use textgrad_core::{EngineError, Error as CoreError, PromptError};
 use textgrad_ops::util::fs::BlockingError;
 
 /// What can go wrong with a search or a run.
@@ -354,7 +354,11 @@ impl Error {
         if let Some(engine) = self.engine() {
             return engine.kind().as_str();
         }
+        let is_panic = |error: &CoreError| matches!(error, CoreError::Panic { .. });
         match self {
+            Self::Core(error) | Self::Ops(textgrad_ops::Error::Core(error)) if is_panic(error) => {
+                "panic"
+            }
             Self::Config { .. } | Self::Setup { .. } | Self::Tokenizer { .. } => "config",
             Self::Prompt(_) => "prompt",
             Self::Input { .. } => "input",

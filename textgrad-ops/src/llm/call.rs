@@ -48,7 +48,7 @@ pub(crate) type ReadScore = dyn Fn(&Choice) -> Result<Option<Score>, Error> + Se
 /// let system = Parameter::new("Be brief.", "system prompt");
 /// let question = Variable::constant("What is the color of Mars?", "question");
 ///
-/// let answer = llm.ask(&question).system(&system.variable()).one().await?;
+/// let answer = llm.ask(&question).system(&system).one().await?;
 /// assert_eq!(answer.text(), Some("Red."));
 /// let gradients = backward(&answer).await?;
 /// assert_eq!(gradients.text(&system.variable()), "Say that the answer must have a reason.");

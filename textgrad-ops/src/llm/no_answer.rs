@@ -17,7 +17,8 @@ pub(super) fn answers(response: Response) -> Result<Vec<Choice>, EngineError> {
     Ok(response.choices.into_iter().filter(|choice| !is_blank(choice)).collect())
 }
 
-fn no_answer(Response { choices, usage, .. }: &Response) -> EngineError {
+/// Why a response has no text.
+pub(super) fn no_answer(Response { choices, usage, .. }: &Response) -> EngineError {
     let is_each = |reason: FinishReason| choices.iter().all(|one| one.finish_reason == reason);
     if choices.is_empty() {
         let what = "expected an answer, but the reply has no choices";

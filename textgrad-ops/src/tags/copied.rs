@@ -103,8 +103,8 @@ mod tests {
     const REQUEST: &str = "The text to improve is used as:\n<ROLE>\nan answer\n</ROLE>\n\n<VARIABLE>\nOne of these \
                            two things:\n</VARIABLE>\n\nThis is what was said about it:\nLast line.";
 
-    /// Kind: Tags, grades, verdicts | a new text with a mark of the request: words left out, a section's tag, a heading,
-    /// a closing tag between two texts on one line | asked again with the problem
+    /// Kind: Tags, grades, verdicts | a new text with a mark of the request: words left out, a section's tag, a
+    /// heading, a closing tag between two texts on one line | asked again with the problem
     #[test]
     fn marks_of_the_request_are_found_unless_the_old_text_has_them() {
         let request = [Message::user(REQUEST)];

@@ -26,7 +26,7 @@ use crate::score::Example;
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
 ///         let question = Variable::constant(example.text("question")?, "question");
-///         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+///         self.llm.ask(&question).system(&self.system).seed(seed).one().await
 ///     }
 /// }
 /// ```

@@ -283,6 +283,11 @@ async fn a_response_without_a_text_fails_as_over_http() {
             assert!(engine.message().contains(words), "{engine}");
         }
     }
+    let replies = [Reply::from("loss"), Reply::choices([])];
+    let loss = TextLoss::new(Arc::new(ScriptedEngine::new(replies)), "judge");
+    let loss = loss.evaluate(Variable::differentiable("x", "text")).await.unwrap();
+    let error = backward(&loss).await.unwrap_err().error;
+    assert_eq!(error.engine().unwrap().kind(), ErrorKind::BadResponse, "{error:?}");
     // Beside a text, a blank one is left out.
     let reply = Reply::choices([blank("", length), blank("red", FinishReason::Stop)]);
     let engine = Arc::new(ScriptedEngine::new([reply]));

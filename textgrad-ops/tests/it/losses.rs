@@ -22,7 +22,7 @@ async fn a_preferred_response_against_a_rejected_one() {
     let engine = script(["the loss", "the gradient"]);
     let (chosen, rejected) =
         (Variable::differentiable("good", "response"), Variable::differentiable("bad", "response"));
-    let loss = ContrastiveLoss::new(engine.clone(), &query()).against(&rejected);
+    let loss = ContrastiveLoss::new(engine.clone(), query()).against(&rejected);
     let sampling = Sampling::default().with_n(3).with_temperature(0.5);
     let loss = loss.sampling(sampling).seed(Seed::new(1));
     let verdict = loss.evaluate(&chosen).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_preferred_response_against_a_rejected_one() {
 #[tokio::test]
 async fn without_a_rejected_response_it_is_an_evaluation() {
     let engine = script(["the loss"]);
-    let loss: Arc<dyn Loss> = Arc::new(ContrastiveLoss::new(engine.clone(), &query()));
+    let loss: Arc<dyn Loss> = Arc::new(ContrastiveLoss::new(engine.clone(), query()));
     loss.evaluate(&Variable::differentiable(HOSTILE, "response")).await.unwrap();
     let sent = lines(&engine.requests()[0]);
     assert!(sent[0].starts_with("system: You are given a response"), "{}", sent[0]);
@@ -68,7 +68,7 @@ const SCORES: [f64; 4] = [0.123_456, 1.0, -3e-9, 1.0];
 async fn ranked_answers_best_to_worst() {
     let engine = script(["the loss", "the gradient"]);
     let answers = answers();
-    let loss = ListwiseLoss::new(engine.clone(), &query(), answers.iter().zip(SCORES)).unwrap();
+    let loss = ListwiseLoss::new(engine.clone(), query(), answers.iter().zip(SCORES)).unwrap();
     let ranked: Vec<_> = loss.ranked().iter().filter_map(|(answer, _)| answer.text()).collect();
     assert_eq!(ranked, ["a1", "a2", "b", "c"], "equal ones keep their order");
     let gradients = backward(&loss.evaluate_best().await.unwrap()).await.unwrap();
@@ -97,7 +97,7 @@ async fn ranked_answers_best_to_worst() {
 async fn any_answer_may_be_the_one_that_is_differentiated() {
     let engine = script(["loss", "gradient", "loss", "loss"]);
     let answers = answers();
-    let loss = ListwiseLoss::new(engine.clone(), &query(), answers.iter().zip(SCORES)).unwrap();
+    let loss = ListwiseLoss::new(engine.clone(), query(), answers.iter().zip(SCORES)).unwrap();
     let gradients = backward(&loss.evaluate(&answers[0]).await.unwrap()).await.unwrap();
     assert_eq!(gradients.text(&answers[0]), "gradient");
     let alike = Variable::differentiable("b", "another node of the same text");
@@ -118,7 +118,7 @@ async fn any_answer_may_be_the_one_that_is_differentiated() {
 async fn one_ranked_answer_is_evaluated_alone_and_none_is_refused() {
     let engine = script(["loss"]);
     let only = Variable::differentiable("a", "response");
-    let loss = ListwiseLoss::new(engine.clone(), &query(), [(&only, 0.5)]).unwrap();
+    let loss = ListwiseLoss::new(engine.clone(), query(), [(&only, 0.5)]).unwrap();
     loss.evaluate_best().await.unwrap();
     let sent = lines(&engine.requests()[0]);
     assert!(
@@ -129,11 +129,11 @@ async fn one_ranked_answer_is_evaluated_alone_and_none_is_refused() {
     assert!(sent[0].ends_with("The query:\n<QUERY>\nWhy?\n</QUERY>"), "{:?}", sent[0]);
 
     let none: [(&Variable, f64); 0] = [];
-    let error = ListwiseLoss::new(engine.clone(), &query(), none).unwrap_err();
+    let error = ListwiseLoss::new(engine.clone(), query(), none).unwrap_err();
     assert_eq!(error.to_string(), "expected at least one part for a listwise loss, got none");
     for score in [f64::NAN, f64::INFINITY] {
         let answers = [(&only, 0.0), (&only, score)];
-        let error = ListwiseLoss::new(engine.clone(), &query(), answers).unwrap_err();
+        let error = ListwiseLoss::new(engine.clone(), query(), answers).unwrap_err();
         assert!(matches!(error, Error::Score { answer: 2, .. }), "{error}");
     }
 }
@@ -188,7 +188,7 @@ async fn a_system_message_and_an_instruction_may_be_learned() {
     let loss = MultiFieldLoss::with_instruction(engine.clone(), instruction.variable(), fields());
     let loss = loss
         .unwrap()
-        .system(&system.variable())
+        .system(&system)
         .over("model_answer", [("truth", &Variable::constant("5", "truth"))]);
     let loss: Arc<dyn Loss> = Arc::new(loss.unwrap());
     let verdict = loss.evaluate(&Variable::constant("4", "answer")).await.unwrap();

@@ -94,7 +94,7 @@ async fn losses_of_questions_take_a_system_prompt_that_is_learned() {
     let loss = MultipleChoiceLoss::new(engine.clone(), "Judge.", &question).system(&system);
     let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
     assert_eq!(gradients.text(&system), "on the system prompt");
-    let loss = ImageQaLoss::new(engine.clone(), "Judge.", &question, &picture()).system(&system);
+    let loss = ImageQaLoss::new(engine.clone(), "Judge.", &question, picture()).system(&system);
     let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
     assert_eq!(gradients.text(&system), "on the image's system prompt");
     for request in [&engine.requests()[0], &engine.requests()[2]] {
@@ -117,7 +117,7 @@ async fn a_system_prompt_is_a_constant_or_a_variable() {
         Variable::differentiable("yes", "answer"),
     );
     judge.ask_fields([("system", &a)]).one().await.unwrap();
-    judge.ask_fields([("system", &a)]).system(&Variable::constant("", "none")).one().await.unwrap();
+    judge.ask_fields([("system", &a)]).system(Variable::constant("", "none")).one().await.unwrap();
     let verdict = judge.ask_fields([("system", &a)]).system(&system).one().await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     let requests = engine.requests();
@@ -179,7 +179,7 @@ async fn what_does_not_fit_the_fields_is_refused_before_anything_is_sent() {
     }
     let error = judge(&engine)
         .ask_fields(Inputs::new(variables()))
-        .system(&picture())
+        .system(picture())
         .one()
         .await
         .unwrap_err();

@@ -295,7 +295,7 @@ async fn a_continued_update_goes_on_where_the_feedback_ended() {
     let system = Parameter::new("be kind", "system prompt");
     let llm = LlmCall::builder(engine.clone()).build();
     let question = Variable::constant("why?", "question");
-    let answer = llm.ask(&question).system(&system.variable()).one().await.unwrap();
+    let answer = llm.ask(&question).system(&system).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").evaluate(&answer).await.unwrap();
     let gradients = Backward::new(&loss).layout(Layout::Continued).run().await.unwrap();
     let optimizer = TextualGradientDescent::builder(engine.clone())

@@ -46,7 +46,7 @@ async fn a_parameter_is_taken_wherever_a_text_is_read() {
         first.evaluate(&p).await,
         contrastive.evaluate(&p).await,
     ] {
-        let graph = Graph::trace(&evaluation.unwrap());
+        let graph = Graph::trace(evaluation.unwrap());
         assert!(graph.contains(&p));
     }
     assert!(all_passed([&p]).await.is_ok() && weighted_sum_of([(1.0, &p)]).await.is_ok());

@@ -160,7 +160,7 @@ async fn program() -> Vec<Request> {
     let mut terms = Vec::new();
     for i in 0..6 {
         let question = Variable::differentiable(format!("question {i}"), format!("question {i}"));
-        let answer = llm.ask(&question).system(&system.variable()).one().await.unwrap();
+        let answer = llm.ask(&question).system(&system).one().await.unwrap();
         terms.extend(losses(&engine, &answer, 2).await);
     }
     let part = aggregate(&terms[3..7], Arc::new(LlmReduce::new(engine.clone()))).await.unwrap();

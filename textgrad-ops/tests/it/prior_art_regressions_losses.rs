@@ -22,7 +22,7 @@ fn losses(engine: &Arc<Answers>, other: &str) -> Vec<Arc<dyn Loss>> {
         Arc::new(ListwiseLoss::new(engine.clone(), &text, ranked).unwrap()),
         Arc::new(fields.over("prediction", [("truth", &text)]).unwrap()),
         Arc::new(MultipleChoiceLoss::new(engine.clone(), other, &text)),
-        Arc::new(ImageQaLoss::new(engine.clone(), other, &text, &picture())),
+        Arc::new(ImageQaLoss::new(engine.clone(), other, &text, picture())),
     ]
 }
 

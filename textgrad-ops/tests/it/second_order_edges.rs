@@ -21,7 +21,7 @@ async fn turns_that_are_variables_are_sent_in_their_place_and_receive_feedback()
     let system = Variable::differentiable("be kind", "system prompt");
     let prompt = Variable::constant("second question", "question");
     let turns = [Turn::user(&first), Turn::assistant(&count), Message::user("a constant").into()];
-    let chat = call.ask(&prompt).system(&system).attach(&Variable::constant("note", "note"));
+    let chat = call.ask(&prompt).system(&system).attach(Variable::constant("note", "note"));
     let answer = chat.history(turns).one().await.unwrap();
     let sent = engine.requests().pop().unwrap();
     assert_eq!(
@@ -115,7 +115,7 @@ async fn a_pass_goes_through_an_update_of_a_whole_graph_on_demand_only() {
         let system = Parameter::new("Be kind.", "system prompt");
         let prompt = Variable::constant("why?", "question");
         let call = LlmCall::builder(engine.clone()).build();
-        let answer = call.ask(&prompt).system(&system.variable()).one().await.unwrap();
+        let answer = call.ask(&prompt).system(&system).one().await.unwrap();
         let optimizer = GraphOptimizer::builder(engine.clone()).prompts(Arc::clone(&pack));
         let optimizer = optimizer.create_graph(create_graph).build();
         let parameters = std::slice::from_ref(&system);

@@ -27,7 +27,7 @@ async fn braces_and_tags_in_texts_are_data_everywhere() {
         let (system, x) =
             (Parameter::new(text, "system prompt"), Variable::differentiable(text, text));
         let llm = LlmCall::builder(engine.clone()).build();
-        let answer = llm.ask(&x).system(&system.variable()).one().await.unwrap();
+        let answer = llm.ask(&x).system(&system).one().await.unwrap();
         let judge = LlmCall::builder(engine.clone()).template("{ {{a}} }", ["a"]);
         let verdict =
             judge.unwrap().system(text).build().ask_fields([("a", &answer)]).one().await.unwrap();

@@ -24,7 +24,8 @@ impl Write for Log {
     }
 }
 
-/// Kind: Empty, truncated, refused | a truncated loss or feedback | used as it is; warned of once per engine and purpose
+/// Kind: Empty, truncated, refused | a truncated loss or feedback | used as it is; warned of once per engine and
+/// purpose
 #[tokio::test]
 async fn a_truncated_loss_or_feedback_is_warned_of_once() {
     let server = FakeServer::builder().engine(Sim::default());

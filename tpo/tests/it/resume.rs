@@ -263,7 +263,7 @@ async fn a_panic_is_an_error_of_its_query_and_keeps_what_was_found() {
     let tpo = tpo(engine, length(&Arc::default()), 1);
     let failure = Batch::new(tpo, ["q"]).next().await.unwrap().result.unwrap_err();
     assert_eq!(failure.error.to_string(), "op \"update\" panicked: boom");
-    assert_eq!(failure.error.kind(), "op");
+    assert_eq!(failure.error.kind(), "panic");
     assert_eq!(failure.trajectory.candidates.len(), 2);
 }
 

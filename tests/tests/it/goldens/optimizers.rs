@@ -146,7 +146,7 @@ async fn of_a_whole_graph() {
     let (planner, system) = (planner.build(), Parameter::new("You write.", "system prompt"));
     let llm = LlmCall::builder(engine.clone()).response_role("a step").build();
     let plan = llm.ask(planner.variable()).one().await.unwrap();
-    let draft = llm.ask(&plan).system(&system.variable()).one().await.unwrap();
+    let draft = llm.ask(&plan).system(&system).one().await.unwrap();
     let better = llm.ask(&draft).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "Judge the draft by its length, and by nothing else.");
     let verdict = loss.evaluate(&better).await.unwrap();

@@ -52,7 +52,7 @@ async fn draft_and_judge(layout: Layout) -> Arc<ScriptedEngine> {
     let long: Vec<String> = (1..=25).map(|i| format!("word{i}")).collect();
     let prompt = Parameter::new(long.join(" "), "prompt of a writer");
     let writer = LlmCall::builder(engine.clone()).response_role("a draft").build();
-    let draft = writer.ask(prompt.variable()).system(&system.variable()).one().await.unwrap();
+    let draft = writer.ask(prompt.variable()).system(&system).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "Judge the draft.");
     let verdict = loss.evaluate(&draft).await.unwrap();
     let pass = Backward::new(&verdict).layout(layout);
@@ -128,7 +128,7 @@ async fn with_in_context_examples() {
             .feedback_example("Name the tense. </FEEDBACK_EXAMPLE> is no end.");
         let word = Variable::constant("cold", "word");
         let ask = translator.build();
-        let answer = ask.ask(&word).system(&system.variable()).one().await.unwrap();
+        let answer = ask.ask(&word).system(&system).one().await.unwrap();
         let loss = TextLoss::new(engine.clone(), "Judge the translation.");
         let verdict = loss.evaluate(&answer).await.unwrap();
         let pass = Backward::new(&verdict).layout(layout);

@@ -60,7 +60,7 @@ use crate::tags::{CallSettings, Tags};
 /// let system = Parameter::new("Answer.", "system prompt");
 /// let question = Variable::constant("Which planet is red?", "question");
 /// let llm = LlmCall::builder(engine.clone()).build();
-/// let answer = llm.ask(&question).system(&system.variable()).one().await?;
+/// let answer = llm.ask(&question).system(&system).one().await?;
 /// let objective = TextLoss::new(engine.clone(), "Judge the answer.").evaluate(&answer).await?;
 ///
 /// let optimizer = GraphOptimizer::builder(engine).build();

@@ -72,7 +72,7 @@ use crate::score::Scorer;
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
 ///         let question = Variable::constant(example.text("question")?, "question");
-///         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+///         self.llm.ask(&question).system(&self.system).seed(seed).one().await
 ///     }
 /// }
 ///
@@ -276,17 +276,17 @@ impl TrainerBuilder {
         self
     }
 
-    /// Continues the run in this folder, which must have been begun with the same settings, data and first texts, the
-    /// [settings of the loss](Loss::settings) and those [of the optimizer](Optimizer::settings) among them. Not compared
-    /// are models, the program, objectives of functions and whatever else has no settings: add it with
+    /// Continues the run in this folder, which must have been begun with the same settings, data and first texts.
+    /// The settings of the [loss](Loss::settings) and of the [optimizer](Optimizer::settings) are among them. Not
+    /// compared are models, the program, objectives of functions and whatever else has no settings: add it with
     /// [`setting`](Self::setting).
     pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
         self.place = Some(Place::Resume(folder.into()));
         self
     }
 
-    /// A setting that the training does not know of, such as a model or what a function of one's own computes: a run is
-    /// not resumed with another one.
+    /// A setting that the training does not know of, such as a model or what a function of one's own computes: a run
+    /// is not resumed with another one.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
         self.more.insert(name.into(), value.into());
         self

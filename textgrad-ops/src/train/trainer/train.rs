@@ -113,11 +113,11 @@ impl Trainer {
     fn require_feedback(&self, history: &[HistoryRecord]) -> Result<(), Error> {
         let steps = || {
             history.iter().filter_map(|record| match record {
-                HistoryRecord::Step(step) => Some(step),
+                HistoryRecord::Step(step) => Some(&**step),
                 HistoryRecord::Baseline(_) => None,
             })
         };
-        let is_silent = |step: &Box<StepRecord>| step.reason.as_deref() == Some(NO_FEEDBACK);
+        let is_silent = |step: &StepRecord| step.reason.as_deref() == Some(NO_FEEDBACK);
         if steps().count() != self.per_epoch || !steps().all(is_silent) {
             return Ok(());
         }

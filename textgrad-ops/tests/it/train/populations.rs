@@ -197,7 +197,7 @@ impl Program for Pair {
         let number: u64 = text.trim_end_matches('?').rsplit(' ').next().unwrap().parse().unwrap();
         let part = if number.is_multiple_of(2) { &self.digit } else { &self.sign };
         let question = Variable::constant(text, "question");
-        self.llm.ask(&question).system(&part.variable()).seed(seed).one().await
+        self.llm.ask(&question).system(part).seed(seed).one().await
     }
 }
 

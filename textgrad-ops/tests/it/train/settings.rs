@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Score, Variable};
+use textgrad_core::{Score, Seed, Variable};
 use textgrad_ops::check::Length;
 use textgrad_ops::score::{Example, NumericMatch, scorer_fn};
 use textgrad_ops::train::{Trainer, TrainerBuilder, Training};
@@ -15,8 +15,9 @@ use crate::train::support::{Fault, Setup, data, setup};
 /// A training of two epochs with a loss and an optimizer that has this constraint.
 fn training(loss: Arc<dyn Loss>, constraint: &str) -> TrainerBuilder {
     let Setup { model, solver, .. } = setup(Fault::None);
-    let optimizer = TextualGradientDescent::builder(model).constraint(constraint).build();
-    Trainer::builder(solver, loss, Arc::new(optimizer), data("train", 0, 6)).epochs(2)
+    let optimizer = TextualGradientDescent::builder(model).constraint(constraint);
+    let optimizer = Arc::new(optimizer.seed(Seed::new(1)).build());
+    Trainer::builder(solver, loss, optimizer, data("train", 0, 6)).epochs(2)
 }
 
 async fn run(trainer: TrainerBuilder) -> Result<Training, Error> {

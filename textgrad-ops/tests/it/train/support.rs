@@ -182,7 +182,7 @@ impl Program for Solver {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
         let question = Variable::constant(example.text("question")?, "question");
         assert!(!question.text().unwrap().contains("panic"), "a panic of the program's own");
-        self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+        self.llm.ask(&question).system(&self.system).seed(seed).one().await
     }
 }
 

@@ -1,9 +1,9 @@
 //! Kinds of searches that the cases cover.
 
 use textgrad_core::Layout;
-use tpo::{Acceptance, Mode, Pairs, StopReason};
+use tpo::{Acceptance, Mode, Pairs};
 
-use super::{CALL_FAILED, Found, NO_ANSWER, SCORE_FAILED, Step};
+use super::{CALL_FAILED, Found, NO_CHOICES, SCORE_FAILED, Step};
 use crate::trajectory::case::{Case, Faults};
 
 /// Kinds of searches, each with whether this was one.
@@ -52,9 +52,8 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         ("no new version", step(&|step| step.gradient.is_some() && step.updates == 0)),
         ("a failed call", of_error(CALL_FAILED)),
         ("a failed call after two iterations", of_error(CALL_FAILED) && found.steps.len() > 2),
-        ("no loss or gradient", of_error(NO_ANSWER)),
+        ("no choices", of_error(NO_CHOICES)),
         ("no answer", of_error("no_answer")),
-        ("nothing to begin with", found.stopped == Some(StopReason::NoPair)),
         ("a failed score", of_error(SCORE_FAILED)),
         ("a score that is no number", of_error("reward")),
         ("several continued", layout && step(&|step| step.rejected.len() > 1 && step.updates > 0)),

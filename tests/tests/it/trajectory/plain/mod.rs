@@ -53,7 +53,7 @@ pub(super) struct Step {
 /// How failed calls are classed; see `engine`.
 const CALL_FAILED: &str = "server";
 const SCORE_FAILED: &str = "invalid_request";
-const NO_ANSWER: &str = "op";
+const NO_CHOICES: &str = "bad_response";
 
 type Failure = &'static str;
 
@@ -254,13 +254,19 @@ impl<'a, 'w> Loop<'a, 'w> {
         let said = self.models.world.says(&asked, before);
         self.models.asked.push(asked);
         let mut said = said.ok_or(CALL_FAILED)?;
-        // A blank text is no answer.
-        if matches!(purpose, Purpose::Sample | Purpose::Loss) {
-            said.retain(|said| !said.text.trim().is_empty());
-        }
-        said.truncate(n as usize);
         self.found.answered += 1;
         self.for_answers += u64::from(matches!(purpose, Purpose::Sample | Purpose::Update));
+        if said.is_empty() && purpose != Purpose::Update {
+            return Err(NO_CHOICES);
+        }
+        if matches!(purpose, Purpose::Sample | Purpose::Loss) {
+            // A blank text is no answer.
+            said.retain(|said| !said.text.trim().is_empty());
+            if said.is_empty() {
+                return Err("no_answer");
+            }
+        }
+        said.truncate(n as usize);
         Ok(said)
     }
 

@@ -4,7 +4,7 @@ use textgrad_core::{Layout, MessageRole, Purpose};
 use tpo::Mode;
 
 use super::pairs::Comparison;
-use super::{Failure, Loop, NO_ANSWER};
+use super::{Failure, Loop};
 use crate::trajectory::pack;
 use crate::trajectory::world::Turn;
 
@@ -182,9 +182,12 @@ impl Loop<'_, '_> {
     fn losses(&mut self, compared: &Comparison) -> (Vec<Loss>, Option<Failure>) {
         let (mut losses, mut failure) = (Vec::new(), None);
         for turns in self.evaluations(compared) {
-            match self.ask(Purpose::Loss, turns.clone(), 1).map(|said| said.into_iter().next()) {
-                Ok(Some(said)) => losses.push(Loss { turns, text: said.text }),
-                Ok(None) => failure = failure.or(Some(NO_ANSWER)),
+            match self.ask(Purpose::Loss, turns.clone(), 1) {
+                Ok(said) => {
+                    losses.extend(
+                        said.into_iter().next().map(|said| Loss { turns, text: said.text }),
+                    );
+                }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -208,6 +211,7 @@ impl Loop<'_, '_> {
             };
             match self.ask(Purpose::Gradient, turns.clone(), 1).map(|said| said.into_iter().next())
             {
+                Ok(None) => {}
                 // Nothing to say.
                 Ok(Some(said)) if said.text.trim().is_empty() => {}
                 Ok(Some(said)) => feedback.push(Feedback {
@@ -216,7 +220,6 @@ impl Loop<'_, '_> {
                     loss: loss.text.clone(),
                     turns: (self.case.layout != Layout::Quoted).then_some(turns),
                 }),
-                Ok(None) => failure = Some(NO_ANSWER),
                 Err(error) => failure = Some(error),
             }
         }
