@@ -70,7 +70,7 @@ impl Layer for Budgeted {
 ///     .budget(&budget)?;
 /// let request = Request::new(Purpose::Sample, []);
 /// engine.complete(&request).await?;
-/// assert_eq!(budget.remaining().calls, Some(0));
+/// assert_eq!(budget.spent().calls, 1);
 /// assert_eq!(engine.complete(&request).await.unwrap_err().kind(), ErrorKind::Budget);
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
