@@ -64,20 +64,20 @@ pub fn sample<T>(records: Vec<T>, count: usize, seed: Seed) -> Vec<T> {
 )]
 #[strum(serialize_all = "kebab-case", parse_err_fn = unknown_benchmark, parse_err_ty = Error)]
 pub enum Benchmark {
-    /// [`alpaca_eval`].
+    /// [`alpaca_eval`](super::alpaca_eval).
     AlpacaEval,
-    /// [`arena_hard`].
+    /// [`arena_hard`](super::arena_hard).
     ArenaHard,
-    /// [`hh_rlhf`].
+    /// [`hh_rlhf`](super::hh_rlhf).
     #[strum(to_string = "hh")]
     HhRlhf,
-    /// [`beavertails`].
+    /// [`beavertails`](super::beavertails).
     #[strum(to_string = "beavertails")]
     BeaverTails,
-    /// [`xstest`].
+    /// [`xstest`](super::xstest).
     #[strum(to_string = "xstest")]
     XsTest,
-    /// [`math500`].
+    /// [`math500`](super::math500).
     #[strum(to_string = "math500")]
     Math500,
 }
