@@ -8,7 +8,7 @@ FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-RUN cargo install --locked --path tpo --profile dist --features jemalloc,parquet,queue --root /out \
+RUN cargo install --locked --path tpo --profile dist --features jemalloc,parquet,queue,tokenizer --root /out \
     && cargo install --locked --path textgrad-ops --features cli --root /out
 
 FROM debian:bookworm-slim

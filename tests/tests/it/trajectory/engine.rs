@@ -79,7 +79,7 @@ async fn dawdle(text: &str) {
 #[async_trait]
 impl Engine for Policy {
     fn info(&self) -> &EngineInfo {
-        static INFO: EngineInfo = EngineInfo::from_static("world");
+        static INFO: EngineInfo = EngineInfo::from_static("world").with_all_choices(true);
         &INFO
     }
 

@@ -1,7 +1,7 @@
 //! The parts of a run from its settings: queries, prompts, engines, reward model, search.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use serde_json::{Map, Value as Json};
@@ -12,8 +12,8 @@ use textgrad_ops::util::fs::blocking;
 use tokio::io::AsyncReadExt;
 use tpo::input::{self, Input};
 use tpo::{
-    CancellationToken, EarlyStop, Error, HfTokenizer, Query, RewardModel, SearchBudget, Tokenizer,
-    Tpo, TpoConfig, Truncation,
+    CancellationToken, EarlyStop, Error, Query, RewardModel, SearchBudget, Tokenizer, Tpo,
+    TpoConfig, Truncation,
 };
 
 use crate::config::{Settings, secret};
@@ -205,13 +205,26 @@ pub(crate) async fn prompts(dir: Option<&Path>) -> Result<Arc<PromptPack>, Error
 }
 
 pub(crate) async fn tokenizer(file: Option<&Path>) -> Result<Option<Arc<dyn Tokenizer>>, Error> {
-    let Some(file) = file.map(Path::to_owned) else { return Ok(None) };
-    let read = crate::blocking(move || HfTokenizer::from_file(&file)).await;
+    match file.map(Path::to_owned) {
+        Some(file) => tokenizer_of(file).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+#[cfg(feature = "tokenizer")]
+async fn tokenizer_of(file: PathBuf) -> Result<Arc<dyn Tokenizer>, Error> {
+    let read = crate::blocking(move || tpo::HfTokenizer::from_file(&file)).await;
     match read {
-        Ok(tokenizer) => Ok(Some(Arc::new(tokenizer))),
+        Ok(tokenizer) => Ok(Arc::new(tokenizer)),
         Err(Error::Io { path, source, .. }) => Err(unreadable(&path, source).await),
         Err(error) => Err(error),
     }
+}
+
+#[cfg(not(feature = "tokenizer"))]
+async fn tokenizer_of(file: PathBuf) -> Result<Arc<dyn Tokenizer>, Error> {
+    let expected = "none: build the program with --features tokenizer";
+    Err(Error::config("tokenizer", expected, file.display().to_string()))
 }
 
 /// The settings of the search.
