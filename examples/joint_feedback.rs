@@ -181,7 +181,7 @@ async fn main() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use textgrad_core::Purpose;
-    use textgrad_core::testing::ScriptedEngine;
+    use textgrad_core::testing::{Reply, ScriptedEngine};
 
     use super::*;
 
@@ -191,10 +191,12 @@ mod tests {
         let [l, g, r, u] = [Purpose::Loss, Purpose::Gradient, Purpose::Reduce, Purpose::Update];
         let expected = [vec![l, l, g, g, u], vec![l, l, g, g, r, u], vec![l, g, u]];
         for ((name, method), expected) in arms().into_iter().zip(expected) {
-            let mut engine = ScriptedEngine::default()
-                .on(Purpose::Sample, textgrad_core::testing::Reply::texts(["a", "bb", "ccc"]));
+            let mut engine =
+                ScriptedEngine::default().on(Purpose::Sample, Reply::texts(["a", "bb", "ccc"]));
             for purpose in &expected {
-                engine = engine.on(*purpose, "<IMPROVED_VARIABLE>\nd\n</IMPROVED_VARIABLE>");
+                let text = "<IMPROVED_VARIABLE>\nd\n</IMPROVED_VARIABLE>";
+                let choices = if *purpose == u { 3 } else { 1 };
+                engine = engine.on(*purpose, Reply::texts(vec![text; choices]));
             }
             let engine = Arc::new(engine);
             let reward = Arc::new(tpo::reward_fn("length", |_, text: &str| text.len() as f64));
