@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub struct LinkFaults {
     /// The longest delay of what a client sends at a time.
     pub delay: Duration,
-    /// After about so many messages of a client its connection is cut; 0: never.
+    /// Within the second half of so many messages of a client its connection is cut; 0: never.
     pub cut: u64,
     /// About one of so many messages of a client arrives twice; 0: none.
     pub duplicate: u64,
@@ -118,6 +118,9 @@ async fn forward(
 ) -> io::Result<()> {
     let mut from = BufReader::new(from);
     let mut command = Vec::new();
+    let half = (faults.cut / 2).max(1);
+    let last = half + seed.child("cut", 0).value() % half;
+    let mut messages = 0;
     for number in 0.. {
         command.clear();
         if from.read_until(b'\n', &mut command).await? == 0 {
@@ -137,7 +140,8 @@ async fn forward(
         if delay > 0 {
             tokio::time::sleep(Duration::from_micros(roll("delay", delay))).await;
         }
-        if is_message && faults.cut > 0 && roll("cut", faults.cut) == 0 {
+        messages += u64::from(is_message);
+        if is_message && faults.cut > 0 && messages > last {
             counts.cut.fetch_add(1, Ordering::Relaxed);
             // Half of it arrives.
             to.write_all(&command[..command.len() / 2]).await?;

@@ -20,7 +20,7 @@ async fn a_link_that_delays_cuts_and_duplicates_changes_nothing() {
     let expected = undisturbed(QUERIES).await;
     queries(folder, QUERIES);
     let server = simulation().start().await.unwrap();
-    let faults = LinkFaults { delay: Duration::from_millis(4), cut: 60, duplicate: 5 };
+    let faults = LinkFaults { delay: Duration::from_millis(4), cut: 50, duplicate: 5 };
     let link = FaultyLink::start(nats.address(), faults, Seed::new(17)).await;
     let workers =
         [0, 1].map(|_| worker(folder, &server, &link.url("link"), &["--concurrency", "2"]));
