@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 pub struct LinkFaults {
     /// The longest delay of what a client sends at a time.
     pub delay: Duration,
-    /// Within the second half of so many messages of a client its connection is cut; 0: never.
+    /// Within the second half of so many messages, each of the first two connections is cut; 0: never. A client waits
+    /// for seconds after each.
     pub cut: u64,
     /// About one of so many messages of a client arrives twice; 0: none.
     pub duplicate: u64,
@@ -55,6 +56,8 @@ impl FaultyLink {
                 }
                 let (seed, counts) = (seed.child("connection", number), Arc::clone(&counted));
                 let down = Arc::clone(&down);
+                let cut = if number < 2 { faults.cut } else { 0 };
+                let faults = LinkFaults { cut, ..faults };
                 connections.spawn(async move {
                     let Ok(server) = TcpStream::connect(server).await else { return };
                     let (from_server, to_server) = server.into_split();
