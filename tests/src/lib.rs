@@ -2,6 +2,7 @@
 
 pub mod fake_server;
 pub mod faulty_link;
+pub mod log;
 pub mod nats;
 pub mod program;
 pub mod script;

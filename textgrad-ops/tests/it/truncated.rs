@@ -1,28 +1,14 @@
 //! Truncated replies that are used as they are.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use textgrad_core::{Parameter, backward};
 use textgrad_ops::engine::OpenAi;
 use textgrad_ops::sim::Sim;
 use textgrad_ops::{LlmCall, TextLoss};
 use textgrad_tests::fake_server::{FakeServer, FaultRule};
+use textgrad_tests::log::Log;
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Kind: Empty, truncated, refused | a truncated loss or feedback | used as it is; warned of once per engine and
 /// purpose
@@ -44,7 +30,7 @@ async fn a_truncated_loss_or_feedback_is_warned_of_once() {
         assert!(!backward(&loss).await.unwrap().text(&prompt).is_empty());
     }
     drop(guard);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let purposes =
         ["loss", "gradient"].map(|purpose| text.matches(&format!("purpose={purpose}")).count());
     assert_eq!((purposes, text.lines().count()), ([1, 1], 2), "{text}");

@@ -1,12 +1,12 @@
 //! Reward models whose scores look wrong say so once, in the log; others say nothing.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use textgrad_core::{Choice, EngineError, FinishReason, Request, Response, engine_fn};
 use textgrad_ops::command::Runner;
 use textgrad_ops::score::Unreadable;
 use textgrad_tests::fake_server::FakeServer;
+use textgrad_tests::log::Log;
 use tpo::{
     Batch, ChatTemplate, Combine, DpoReward, Ensemble, HttpReward, JudgeReward, JudgeRewardBuilder,
     Likelihood, Member, Mode, PpoReward, RewardApi, RewardModel, ScorerReward, Tpo, reward_fn,
@@ -17,21 +17,6 @@ use super::{PATIENCE, quick};
 
 /// As many as are needed to say something of queries in a row.
 const QUERIES: usize = 20;
-
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The warnings of a reward model that scores three answers to each of many queries, one after the other.
 async fn warnings(reward: &dyn RewardModel) -> Vec<String> {
@@ -47,7 +32,7 @@ async fn warnings(reward: &dyn RewardModel) -> Vec<String> {
         }
     }
     drop(guard);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     text.lines().map(str::to_owned).collect()
 }
 
@@ -238,7 +223,7 @@ async fn the_judge_of_many_searches() {
         outcome.result.unwrap();
     }
     drop(guard);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("WARN") && text.contains("the same score"), "{text}");
 }
