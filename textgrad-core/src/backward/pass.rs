@@ -186,7 +186,7 @@ impl Pass {
         }
     }
 
-    /// Tells the observer. One that panics ends the pass and is told nothing more.
+    /// Calls the observer. If it panics, the pass ends, and the observer is not called again.
     fn notify(&mut self, node: NodeIndex, event: &BackwardEvent<'_>) {
         let Some(observer) = &self.settings.observer else { return };
         if let Err(message) = catch_panic(|| observer.event(event)) {

@@ -29,9 +29,9 @@ use crate::tags::{CallSettings, TaggedRequest, Tags};
 /// The model sees the whole text. An answer that was cut off is never taken for a text: it is asked for again, with
 /// what was wrong, up to a bound. A closing tag may be missing at the end of an answer that ended; see
 /// [`Tags::extract`]. A text with a mark of its request is asked for again, too, and so is one that breaks one of the
-/// [checks](Parameter::checks) of its parameter. If no text is found that breaks none, the parameter keeps the one that
-/// it has, the others are assigned, and [`ParameterUpdate::rejected`] has all that was answered. The model is told the
-/// optimizer's constraints, the parameter's, and the rules of its checks.
+/// [checks](Parameter::checks) of its parameter. If no text passes all checks, the parameter keeps its text, the other
+/// parameters are assigned, and [`ParameterUpdate::rejected`] lists the answers. The model is told the optimizer's
+/// constraints, the parameter's, and the rules of its checks.
 ///
 /// # Edits
 /// With [`edits`](TextualGradientDescentBuilder::edits) the model is asked for changes of quoted passages: replace one,

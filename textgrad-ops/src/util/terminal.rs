@@ -85,18 +85,22 @@ pub fn hide_login(url: &str) -> Cow<'_, str> {
 
 /// Writes a line to standard error, escaped and [without logins](hide_logins). A failure is ignored.
 pub fn note(line: impl Display) {
-    let line = hide_logins(&format!("{line}\n"));
-    let _ = io::stderr().lock().write_all(escape(&line).as_bytes());
+    let _ = LogWriter.write(format!("{line}\n").as_bytes());
 }
 
-/// A writer of whole lines to standard error that escapes them and never fails, for logs.
+/// Text as it may be written to a terminal: escaped and without logins.
+fn shown(text: &str) -> String {
+    escape(&hide_logins(text)).into_owned()
+}
+
+/// A writer of whole lines to standard error that escapes them, [hides logins](hide_logins) and never fails, for logs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let _ = io::stderr().lock().write_all(escape(&text).as_bytes());
+        let _ = io::stderr().lock().write_all(shown(&text).as_bytes());
         Ok(bytes.len())
     }
 
@@ -195,6 +199,13 @@ fn replace(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_escaped_and_have_no_logins() {
+        let line = "warning: no answer from http://user:word@host/v1\u{1b}[2J\n";
+        let expected = "warning: no answer from http://[redacted]@host/v1\\u{1b}[2J\n";
+        assert_eq!(shown(line), expected);
+    }
 
     #[test]
     fn controls_are_shown_and_all_else_stays() {
