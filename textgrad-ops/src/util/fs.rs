@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use textgrad_core::{EngineError, ErrorKind};
+
 /// Flushes a file or a folder to the disk.
 type Sync<'a> = &'a mut dyn FnMut(&File, &Path) -> io::Result<()>;
 
@@ -106,6 +108,12 @@ where
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BlockingError(String);
+
+impl From<BlockingError> for EngineError {
+    fn from(error: BlockingError) -> Self {
+        Self::new(ErrorKind::Other, error.to_string())
+    }
+}
 
 impl From<BlockingError> for io::Error {
     fn from(error: BlockingError) -> Self {

@@ -39,6 +39,7 @@ use self::worker::{Finished, Job, Work};
 use super::{invalid, unsupported};
 use crate::ChatTemplate;
 use crate::engine::wire::{RawChoice, RawReply, check};
+use crate::util::fs::blocking;
 
 /// A policy in the process: a model of a GGUF file, run by llama.cpp.
 ///
@@ -50,7 +51,8 @@ use crate::engine::wire::{RawChoice, RawReply, check};
 /// `top_k`, `min_p`, `repetition_penalty` and `grammar` (GBNF). Parameters that are not set leave the model's own
 /// distribution.
 ///
-/// The model works on threads of its own. A call whose future is dropped ends before the next token, or after at most
+/// The model works on threads of its own; a prompt becomes tokens in tokio's pool for blocking work, so calls need its
+/// runtime. A call whose future is dropped ends before the next token, or after at most
 /// 64 more tokens of a prompt. Cheap to clone; the model is unloaded with the last clone.
 ///
 /// # Examples
@@ -143,9 +145,13 @@ impl LocalEngine {
     }
 
     async fn given(&self, prompt: &str, text: &str) -> Result<Finished, EngineError> {
-        let tokens =
-            |text: &str| conversation::tokens(&self.shared.model, &self.shared.template, text);
-        let (before, whole) = (tokens(prompt), tokens(&format!("{prompt}{text}")));
+        let (shared, prompt) = (Arc::clone(&self.shared), prompt.to_owned());
+        let whole = format!("{prompt}{text}");
+        let (before, whole) = blocking(move || {
+            Ok::<_, EngineError>([prompt, whole].map(|text| shared.tokens(&text)))
+        })
+        .await?
+        .into();
         let from = before.iter().zip(&whole).take_while(|(before, token)| before == token).count();
         let context = self.shared.context;
         if from == whole.len() {
@@ -171,23 +177,28 @@ impl LocalEngine {
         self.jobs.send(Job { prompt, work, reply }).map_err(|_| ended())?;
         finished.await.map_err(|_| ended())?
     }
+}
+
+impl Shared {
+    fn tokens(&self, text: &str) -> Vec<LlamaToken> {
+        conversation::tokens(&self.model, &self.template, text)
+    }
 
     /// The tokens of a conversation, up to where the model begins to write.
-    fn tokens(&self, request: &Request) -> Result<Vec<LlamaToken>, EngineError> {
-        if request.messages.iter().any(Message::has_image) {
+    fn prompt_tokens(&self, messages: &[Message]) -> Result<Vec<LlamaToken>, EngineError> {
+        if messages.iter().any(Message::has_image) {
             return Err(unsupported(
                 "expected texts, got an image, which this engine does not see",
             ));
         }
-        let prompt = conversation::prompt(&self.shared.template, &request.messages)?;
-        let tokens = conversation::tokens(&self.shared.model, &self.shared.template, &prompt);
+        let tokens = self.tokens(&conversation::prompt(&self.template, messages)?);
         match tokens.len() {
             0 => Err(invalid("expected a conversation, got none")),
-            count if count < self.shared.context => Ok(tokens),
+            count if count < self.context => Ok(tokens),
             count => Err(invalid(format!(
                 "expected a prompt of fewer than {} tokens, the context of the model in the process, got {count}; \
                  enlarge it, as in local:model.gguf,context=8192, or truncate answers (--truncate)",
-                self.shared.context
+                self.context
             ))),
         }
     }
@@ -216,7 +227,8 @@ impl Engine for LocalEngine {
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         check(&request.sampling)?;
         let settings = AnswerSettings::new(request)?;
-        let prompt = self.tokens(request)?;
+        let (shared, messages) = (Arc::clone(&self.shared), request.messages.clone());
+        let prompt = blocking(move || shared.prompt_tokens(&messages)).await?;
         let prompt_tokens = prompt.len();
         let seed = request.sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         let seeds = (0..u64::from(request.sampling.n)).map(|i| seed.wrapping_add(i)).collect();
