@@ -72,8 +72,8 @@ pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backw
 pub use self::check::{Check, CheckFn, check_fn};
 pub use self::engine::{
     Choice, Engine, EngineError, EngineFn, EngineInfo, EngineStatus, ErrorKind, FinishReason,
-    Format, FormatError, Message, MessageRole, Part, Purpose, Request, Response, Sampling,
-    TokenLogprob, Usage, engine_fn,
+    Format, FormatError, JsonSchema, Message, MessageRole, Part, Purpose, Request, Response,
+    Sampling, TokenLogprob, Usage, engine_fn,
 };
 pub use self::error::{Error, catch_panic, catch_panic_async, describe};
 pub use self::gradient::{

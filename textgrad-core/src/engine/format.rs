@@ -1,5 +1,7 @@
 //! The shape that an answer must have.
 
+use std::sync::Arc;
+
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,7 +9,7 @@ use serde_json::{Map, Value};
 /// The longest name that servers take, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Why something is no [`Format`].
+/// Why something is no [`JsonSchema`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
@@ -21,12 +23,10 @@ pub enum FormatError {
     Schema(String),
 }
 
-/// The shape that an answer must have: JSON that satisfies a schema.
+/// The shape that an answer must have.
 ///
-/// The server holds the model to it while it writes, so an answer that was not cut off is JSON of that
-/// shape. Which schemas are understood differs between servers: objects whose properties are all required
-/// and which allow no others (`"additionalProperties": false`) are understood by all. An engine that cannot
-/// hold an answer to a format refuses the request with [`Unsupported`](super::ErrorKind::Unsupported); none
+/// The server holds the model to it while it writes, so an answer that was not cut off has that shape. An engine that
+/// cannot hold an answer to a format refuses the request with [`Unsupported`](super::ErrorKind::Unsupported); none
 /// ignores it.
 ///
 /// # Examples
@@ -44,13 +44,51 @@ pub enum FormatError {
 ///     }),
 /// )?;
 /// let request = Request::new(Purpose::Judge, [Message::user("A or B?")]).with_format(verdict);
-/// assert_eq!(request.format.as_ref().map(Format::name), Some("verdict"));
+/// assert!(matches!(&request.format, Some(Format::JsonSchema(schema)) if schema.name() == "verdict"));
+///
+/// let letter = Format::grammar(r#"root ::= "A" | "B""#);
+/// let request = Request::new(Purpose::Judge, [Message::user("A or B?")]).with_format(letter);
 /// # Ok::<(), textgrad_core::FormatError>(())
 /// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Format {
+    /// JSON that satisfies a schema.
+    JsonSchema(JsonSchema),
+    /// A text of a grammar.
+    #[non_exhaustive]
+    Grammar {
+        /// The grammar, in GBNF.
+        grammar: Arc<str>,
+    },
+}
+
+impl Format {
+    /// JSON that satisfies a schema; see [`JsonSchema::new`].
+    ///
+    /// # Errors
+    /// Those of [`JsonSchema::new`].
+    pub fn json_schema(name: impl Into<String>, schema: Value) -> Result<Self, FormatError> {
+        JsonSchema::new(name, schema).map(Self::JsonSchema)
+    }
+
+    /// A text of the grammar's rule `root`, in
+    /// [GBNF](https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md), the notation of llama.cpp, which
+    /// XGrammar reads too. It is not checked here.
+    pub fn grammar(text: impl Into<Arc<str>>) -> Self {
+        Self::Grammar { grammar: text.into() }
+    }
+}
+
+/// JSON of a [schema](https://json-schema.org).
+///
+/// Which schemas are understood differs between servers: objects whose properties are all required and which allow no
+/// others (`"additionalProperties": false`) are understood by all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
 #[serde(try_from = "Wire")]
 #[setters(generate = false, prefix = "with_")]
-pub struct Format {
+pub struct JsonSchema {
     name: String,
     schema: Map<String, Value>,
     /// Whether a server that knows both must hold the answer to the schema (the default), or may treat it as
@@ -68,21 +106,21 @@ struct Wire {
     strict: bool,
 }
 
-impl TryFrom<Wire> for Format {
+impl TryFrom<Wire> for JsonSchema {
     type Error = FormatError;
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        Ok(Self::json_schema(wire.name, wire.schema)?.with_strict(wire.strict))
+        Ok(Self::new(wire.name, wire.schema)?.with_strict(wire.strict))
     }
 }
 
-impl Format {
-    /// JSON of a [schema](https://json-schema.org), under a descriptive name.
+impl JsonSchema {
+    /// JSON of a schema, under a descriptive name.
     ///
     /// # Errors
     /// [`FormatError`] if the name is not 1 to 64 ASCII letters, digits, `_` and `-`, or the schema is not an
     /// object.
-    pub fn json_schema(name: impl Into<String>, schema: Value) -> Result<Self, FormatError> {
+    pub fn new(name: impl Into<String>, schema: Value) -> Result<Self, FormatError> {
         let name = name.into();
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if name.is_empty() || name.len() > LONGEST_NAME || !plain {
@@ -135,8 +173,10 @@ mod tests {
 
     #[test]
     fn it_survives_json_and_is_checked_there() {
-        let format = Format::json_schema("a-1_B", json!({"type": "object"})).unwrap();
-        for format in [format.clone().with_strict(false), format] {
+        let schema = JsonSchema::new("a-1_B", json!({"type": "object"})).unwrap();
+        let loose = schema.clone().with_strict(false);
+        let grammar = Format::grammar("root ::= [a-z]+");
+        for format in [Format::JsonSchema(schema), Format::JsonSchema(loose), grammar] {
             let text = serde_json::to_string(&format).unwrap();
             assert_eq!(serde_json::from_str::<Format>(&text).unwrap(), format);
         }

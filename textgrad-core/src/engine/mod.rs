@@ -16,7 +16,7 @@ use auto_impl::auto_impl;
 use derive_setters::Setters;
 
 pub use self::error::{EngineError, ErrorKind};
-pub use self::format::{Format, FormatError};
+pub use self::format::{Format, FormatError, JsonSchema};
 pub use self::request::{Message, MessageRole, Part, Purpose, Request, Sampling};
 pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 

@@ -1,6 +1,6 @@
 //! OpenTelemetry spans of calls, named after the GenAI conventions.
 
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Engine, EngineError, Format, Request, Response};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info_span};
 
@@ -31,6 +31,14 @@ impl Layer for Trace {
     }
 }
 
+/// The type of an answer with a format, as the conventions name it.
+fn output_type(format: &Format) -> &'static str {
+    match format {
+        Format::JsonSchema(_) => "json",
+        _ => "text",
+    }
+}
+
 /// The span of a call that begins.
 fn open_span(engine: &str, simulation: bool, request: &Request) -> Span {
     let (provider, model) = engine.split_once(':').unwrap_or((engine, engine));
@@ -43,7 +51,7 @@ fn open_span(engine: &str, simulation: bool, request: &Request) -> Span {
         gen_ai.operation.name = "chat",
         gen_ai.provider.name = provider,
         gen_ai.request.model = model,
-        gen_ai.output.type = request.format.is_some().then_some("json"),
+        gen_ai.output.type = request.format.as_ref().map(output_type),
         gen_ai.request.choice.count = (sampling.n != 1).then_some(i64::from(sampling.n)),
         gen_ai.request.seed = sampling.seed.and_then(whole),
         gen_ai.request.temperature = sampling.temperature,

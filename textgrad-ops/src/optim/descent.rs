@@ -107,9 +107,9 @@ pub struct TextualGradientDescentBuilder {
     /// Asks for that many edits at most in place of the whole text, the most important first; default: 0, the whole
     /// text. What comes beyond them is left out. See [`TextualGradientDescent`](TextualGradientDescent#edits).
     pub(super) edits: u32,
-    /// Whether replies are decoded under a grammar, so that their tags are always closed: the field `grammar` of the
-    /// request, in GBNF. For engines that take it, which are `LocalEngine` and the server of llama.cpp; a model that
-    /// reasons before it answers can do so no more. Default: false.
+    /// Whether replies are decoded under a [grammar](textgrad_core::Format::Grammar), so that their tags are always
+    /// closed. Engines that do not take grammars refuse such requests; a model that reasons before it answers cannot
+    /// do so under a grammar. Default: false.
     pub(super) constrained_decoding: bool,
     /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
     pub(super) layout: Layout,

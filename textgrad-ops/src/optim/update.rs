@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Choice, Error, ErrorKind, FinishReason, Gradient, Inputs, Layout, Message, Op,
-    OpFailure, Output, Purpose, Request, Seed, Variable, apply,
+    BackwardCx, Choice, Error, ErrorKind, FinishReason, Format, Gradient, Inputs, Layout, Message,
+    Op, OpFailure, Output, Purpose, Request, Seed, Variable, apply,
 };
 
 use super::constrained;
@@ -165,7 +165,7 @@ impl Update {
         }
         if self.settings.constrained_decoding {
             let grammar = constrained::grammar(tags, for_edits.then_some(self.settings.edits));
-            request.sampling.extra.insert("grammar".to_owned(), grammar.into());
+            request.format = Some(Format::grammar(grammar));
         }
         Ok(request)
     }

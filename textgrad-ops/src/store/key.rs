@@ -133,7 +133,7 @@ impl<'de> Deserialize<'de> for RequestKey {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
+    use textgrad_core::{Format, Image, JsonSchema, MessageRole, Purpose, Sampling};
 
     use super::*;
 
@@ -193,7 +193,8 @@ mod tests {
             format("x", json!({})),
             format("y", json!({})),
             format("x", json!({"type": "object"})),
-            format("x", json!({})).with_strict(false),
+            Format::JsonSchema(JsonSchema::new("x", json!({})).unwrap().with_strict(false)),
+            Format::grammar("root ::= [a-z]+"),
         ];
         let mut keys = vec![request_key("engine", &request()), request_key("e", &request())];
         keys.extend(formats.map(|format| request_key("engine", &request().with_format(format))));

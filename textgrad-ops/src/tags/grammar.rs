@@ -1,4 +1,4 @@
-//! Grammars of tagged replies, in GBNF: the notation of llama.cpp.
+//! Grammars of tagged replies, in GBNF: the notation of llama.cpp, which XGrammar (vLLM, SGLang) reads too.
 
 use std::collections::BTreeMap;
 
@@ -98,14 +98,15 @@ fn literal(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// Letters between brackets.
+/// Letters between brackets. An escape never stands before a letter: XGrammar would read `\x3CE` as one escape.
 fn class(letters: &[char]) -> String {
-    let letter = |letter: &char| match letter {
-        letter if letter.is_alphanumeric() || *letter == '_' => letter.to_string(),
+    let is_plain = |letter: &&char| letter.is_alphanumeric() || **letter == '_';
+    let (plain, others): (Vec<&char>, Vec<&char>) = letters.iter().partition(is_plain);
+    let escaped = |letter: &char| match letter {
         letter if letter.is_ascii() => format!("\\x{:02X}", u32::from(*letter)),
         letter => format!("\\U{:08X}", u32::from(*letter)),
     };
-    letters.iter().map(letter).collect()
+    plain.into_iter().map(char::to_string).chain(others.into_iter().map(escaped)).collect()
 }
 
 #[cfg(test)]
@@ -178,5 +179,7 @@ mod tests {
             "{grammar}"
         );
         assert!(!grammar.contains("second"), "{grammar}");
+        let grammar = Tags::new("<EDIT>", "</EDIT>").unwrap().grammar();
+        assert!(grammar.contains(r"[^E\x3C]") && !grammar.contains(r"\x3CE"), "{grammar}");
     }
 }

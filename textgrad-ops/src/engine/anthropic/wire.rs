@@ -6,8 +6,8 @@ use textgrad_core::{EngineError, ErrorKind, MessageRole, Part, Request, Sampling
 use super::Anthropic;
 use crate::engine::invalid;
 use crate::engine::wire::{
-    Conversation, Dialect, RawChoice, RawReply, Turn, check, refuse_own, set, stop, take_object,
-    without_logprobs,
+    Conversation, Dialect, RawChoice, RawReply, Turn, check, json_schema, refuse_own, set, stop,
+    take_object, without_logprobs,
 };
 
 /// Fields of the body that have a setting of their own, and the setting.
@@ -43,11 +43,11 @@ impl Anthropic {
         set(&mut body, "stop_sequences", stop(sampling));
         set(&mut body, "stream", self.model.stream.then_some(true));
         body.extend(sampling.extra.clone());
-        if let Some(format) = &request.format {
+        if let Some(schema) = json_schema(request)? {
             // Extra fields may bring settings beside the format, such as the effort.
             let mut config =
                 take_object(&mut body, "output_config", &[("format", "Request::format")])?;
-            let schema = json!({"type": "json_schema", "schema": format.schema()});
+            let schema = json!({"type": "json_schema", "schema": schema.schema()});
             config.insert("format".into(), schema);
             body.insert("output_config".into(), config.into());
         }

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, MessageRole, Part, Request, Usage};
 
 use crate::engine::wire::{
-    Conversation, Dialect, RawReply, check, refuse_own, set, stop, take_object, without_logprobs,
+    Conversation, Dialect, RawReply, check, json_schema, refuse_own, set, stop, take_object,
+    without_logprobs,
 };
 
 /// Seeds are signed 32-bit numbers.
@@ -56,9 +57,9 @@ pub(super) fn body(request: &Request, n: u32) -> Result<Map<String, Value>, Engi
     set(&mut config, "maxOutputTokens", sampling.max_tokens);
     set(&mut config, "seed", sampling.seed.map(|seed| seed & SEED_BITS));
     set(&mut config, "stopSequences", stop(sampling));
-    if let Some(format) = &request.format {
+    if let Some(schema) = json_schema(request)? {
         config.insert("responseMimeType".into(), "application/json".into());
-        config.insert("responseJsonSchema".into(), Value::Object(format.schema().clone()));
+        config.insert("responseJsonSchema".into(), Value::Object(schema.schema().clone()));
     }
     if !config.is_empty() {
         body.insert("generationConfig".into(), Value::Object(config));

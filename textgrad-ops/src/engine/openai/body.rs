@@ -2,10 +2,10 @@
 
 use derive_setters::Setters;
 use serde_json::{Map, Value, json};
-use textgrad_core::{EngineError, ErrorKind, Message, Part, Request};
+use textgrad_core::{EngineError, ErrorKind, Format, Message, Part, Request};
 
 use super::{OpenAi, OpenAiBuilder};
-use crate::engine::wire::{check, refuse_own, set, stop};
+use crate::engine::wire::{check, json_schema, refuse_own, set, stop};
 
 /// The name under which the longest answer is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +50,39 @@ impl SeedField {
     }
 }
 
+/// Where a grammar in GBNF is sent: a [`Format::Grammar`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GrammarField {
+    /// Nowhere: such a format is refused, for servers that do not know grammars, or of which that is not known. Some
+    /// would ignore the field.
+    #[default]
+    Unsent,
+    /// `grammar`: what llama.cpp knows.
+    Grammar,
+    /// `structured_outputs`: what vLLM knows from 0.11 on.
+    StructuredOutputs,
+    /// `ebnf`: what SGLang knows.
+    Ebnf,
+    /// `response_format` of type `grammar`: what Fireworks knows.
+    ResponseFormat,
+}
+
+impl GrammarField {
+    /// The field and its value.
+    fn of(self, grammar: &str) -> Option<(&'static str, Value)> {
+        Some(match self {
+            Self::Unsent => return None,
+            Self::Grammar => ("grammar", grammar.into()),
+            Self::StructuredOutputs => ("structured_outputs", json!({"grammar": grammar})),
+            Self::Ebnf => ("ebnf", grammar.into()),
+            Self::ResponseFormat => {
+                ("response_format", json!({"type": "grammar", "grammar": grammar}))
+            }
+        })
+    }
+}
+
 /// Departures of a server from OpenAI's chat completions.
 #[derive(Debug, Clone, Default, Setters)]
 #[setters(generate_delegates(ty = "OpenAiBuilder", field = "shape"))]
@@ -59,6 +92,8 @@ pub(super) struct Shape {
     max_tokens_field: MaxTokensField,
     /// The name under which [`Sampling::seed`](textgrad_core::Sampling::seed) is sent. Default: `seed`.
     seed_field: SeedField,
+    /// The field of a [grammar](Format::Grammar). Default: none, and grammars are refused.
+    grammar_field: GrammarField,
     /// Requests one choice whatever [`Sampling::n`](textgrad_core::Sampling::n) is, for servers that refuse
     /// `n`. [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others.
     #[setters(bool)]
@@ -125,7 +160,11 @@ impl OpenAi {
         if self.model.stream && !shape.no_stream_options {
             body.insert("stream_options".into(), json!({"include_usage": true}));
         }
-        if let Some(format) = &request.format {
+        if let Some(Format::Grammar { grammar, .. }) = &request.format
+            && let Some((field, value)) = shape.grammar_field.of(grammar)
+        {
+            body.insert(field.into(), value);
+        } else if let Some(schema) = json_schema(request)? {
             if shape.no_json_schema {
                 return Err(EngineError::new(
                     ErrorKind::Unsupported,
@@ -134,7 +173,7 @@ impl OpenAi {
                 ));
             }
             let schema = json!({"type": "json_schema", "json_schema": {
-                "name": format.name(), "strict": format.is_strict(), "schema": format.schema(),
+                "name": schema.name(), "strict": schema.is_strict(), "schema": schema.schema(),
             }});
             body.insert("response_format".into(), schema);
         }
@@ -170,7 +209,7 @@ fn part(part: &Part) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
+    use textgrad_core::{Image, MessageRole, Purpose, Sampling};
 
     use super::*;
 
@@ -264,6 +303,30 @@ mod tests {
         );
         let error = body(engine().no_json_schema(), &request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_grammar_is_sent_where_the_server_takes_it_or_refused() {
+        let text = r#"root ::= "A" | "B""#;
+        let request = Request::new(Purpose::Judge, []).with_format(Format::grammar(text));
+        for (field, expected) in [
+            (GrammarField::Grammar, json!({"grammar": text})),
+            (GrammarField::StructuredOutputs, json!({"structured_outputs": {"grammar": text}})),
+            (GrammarField::Ebnf, json!({"ebnf": text})),
+            (
+                GrammarField::ResponseFormat,
+                json!({"response_format": {"type": "grammar", "grammar": text}}),
+            ),
+        ] {
+            let mut sent = body(engine().grammar_field(field), &request).unwrap();
+            for name in ["model", "messages", "stream"] {
+                sent.as_object_mut().unwrap().remove(name);
+            }
+            assert_eq!(sent, expected);
+        }
+        let error = body(engine(), &request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("by its preset"), "{error}");
     }
 
     #[test]

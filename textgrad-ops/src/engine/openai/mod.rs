@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 
 use self::body::Shape;
-pub use self::body::{MaxTokensField, SeedField};
+pub use self::body::{GrammarField, MaxTokensField, SeedField};
 use self::reply::Chat;
 use super::http::{JsonClient, JsonClientBuilder};
 use super::wire::{ModelSettings, ServedModel};

@@ -10,7 +10,7 @@ use super::table::{Api, KeyNeed, Preset, Quirk};
 use crate::engine::anthropic::AnthropicBuilder;
 use crate::engine::gemini::GeminiBuilder;
 use crate::engine::http::{JsonClient, JsonClientBuilder, served_models};
-use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
+use crate::engine::openai::{GrammarField, MaxTokensField, OpenAiBuilder, SeedField};
 use crate::engine::wire::ModelSettings;
 use crate::engine::{invalid, is_path_segment};
 #[cfg(feature = "local")]
@@ -121,6 +121,24 @@ impl EngineBuilder {
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model.id = model.into();
         self
+    }
+
+    /// Whether the engine takes a [grammar](textgrad_core::Format::Grammar), as far as is known.
+    #[must_use]
+    pub fn takes_grammars(&self) -> bool {
+        let is_grammar = |quirk: &Quirk| {
+            matches!(
+                quirk,
+                Quirk::Grammar | Quirk::StructuredOutputs | Quirk::Ebnf | Quirk::GrammarFormat
+            )
+        };
+        match &self.kind {
+            #[cfg(feature = "sim")]
+            EngineKind::Sim(_) => false,
+            #[cfg(feature = "local")]
+            EngineKind::Local(_) => true,
+            EngineKind::Server(preset) => preset.quirks.iter().any(is_grammar),
+        }
     }
 
     /// The names of the models that the server lists, for servers with OpenAI's chat API.
@@ -244,6 +262,10 @@ fn with_quirk(builder: OpenAiBuilder, quirk: Quirk) -> OpenAiBuilder {
         Quirk::NoSeed => builder.seed_field(SeedField::Unsent),
         Quirk::RandomSeed => builder.seed_field(SeedField::RandomSeed),
         Quirk::NoJsonSchema => builder.no_json_schema(),
+        Quirk::Grammar => builder.grammar_field(GrammarField::Grammar),
+        Quirk::StructuredOutputs => builder.grammar_field(GrammarField::StructuredOutputs),
+        Quirk::Ebnf => builder.grammar_field(GrammarField::Ebnf),
+        Quirk::GrammarFormat => builder.grammar_field(GrammarField::ResponseFormat),
         Quirk::NoStreamOptions => builder.no_stream_options(),
     }
 }

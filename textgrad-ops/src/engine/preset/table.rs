@@ -56,6 +56,18 @@ pub enum Quirk {
     /// [`Unsupported`](textgrad_core::ErrorKind::Unsupported).
     #[strum(to_string = "no JSON schema")]
     NoJsonSchema,
+    /// A [grammar](textgrad_core::Format::Grammar) is sent as `grammar`. Without one of these four, it is refused.
+    #[strum(to_string = "grammars")]
+    Grammar,
+    /// A grammar is sent as `structured_outputs`, by vLLM from 0.11 on.
+    #[strum(to_string = "grammars as structured_outputs")]
+    StructuredOutputs,
+    /// A grammar is sent as `ebnf`.
+    #[strum(to_string = "grammars as ebnf")]
+    Ebnf,
+    /// A grammar is sent as `response_format`.
+    #[strum(to_string = "grammars as response_format")]
+    GrammarFormat,
     /// `stream_options` is not sent.
     #[strum(to_string = "no stream_options")]
     NoStreamOptions,
@@ -119,15 +131,15 @@ presets! {
     "gemini" GenerateContent "https://generativelanguage.googleapis.com/v1beta" "GEMINI_BASE_URL" Required "GEMINI_API_KEY" []
     "azure" Azure "" "AZURE_OPENAI_ENDPOINT" Required "AZURE_OPENAI_API_KEY" [MaxCompletionTokens]
     "ollama" Chat "http://localhost:11434/v1" "OLLAMA_BASE_URL" Optional "OLLAMA_API_KEY" [NoN]
-    "vllm" Chat "http://localhost:8000/v1" "VLLM_BASE_URL" Optional "VLLM_API_KEY" []
-    "llamacpp" Chat "http://localhost:8080/v1" "LLAMACPP_BASE_URL" Optional "LLAMA_API_KEY" []
-    "sglang" Chat "http://localhost:30000/v1" "SGLANG_BASE_URL" Optional "SGLANG_API_KEY" []
+    "vllm" Chat "http://localhost:8000/v1" "VLLM_BASE_URL" Optional "VLLM_API_KEY" [StructuredOutputs]
+    "llamacpp" Chat "http://localhost:8080/v1" "LLAMACPP_BASE_URL" Optional "LLAMA_API_KEY" [Grammar]
+    "sglang" Chat "http://localhost:30000/v1" "SGLANG_BASE_URL" Optional "SGLANG_API_KEY" [Ebnf]
     "lmstudio" Chat "http://localhost:1234/v1" "LMSTUDIO_BASE_URL" Optional "LMSTUDIO_API_KEY" [NoN]
     "groq" Chat "https://api.groq.com/openai/v1" "GROQ_BASE_URL" Required "GROQ_API_KEY" [MaxCompletionTokens NoN]
     "together" Chat "https://api.together.xyz/v1" "TOGETHER_BASE_URL" Required "TOGETHER_API_KEY" []
     "openrouter" Chat "https://openrouter.ai/api/v1" "OPENROUTER_BASE_URL" Required "OPENROUTER_API_KEY" [NoN]
     "mistral" Chat "https://api.mistral.ai/v1" "MISTRAL_BASE_URL" Required "MISTRAL_API_KEY" [RandomSeed NoStreamOptions]
     "deepseek" Chat "https://api.deepseek.com/v1" "DEEPSEEK_BASE_URL" Required "DEEPSEEK_API_KEY" [NoN NoSeed NoJsonSchema]
-    "fireworks" Chat "https://api.fireworks.ai/inference/v1" "FIREWORKS_BASE_URL" Required "FIREWORKS_API_KEY" []
+    "fireworks" Chat "https://api.fireworks.ai/inference/v1" "FIREWORKS_BASE_URL" Required "FIREWORKS_API_KEY" [GrammarFormat]
     "xai" Chat "https://api.x.ai/v1" "XAI_BASE_URL" Required "XAI_API_KEY" [MaxCompletionTokens]
 }

@@ -17,7 +17,7 @@ use self::adapt::{Adaptation, Remedy};
 pub(crate) use self::reply::{RawChoice, RawReply};
 pub(crate) use self::request::check;
 pub(super) use self::request::{
-    Conversation, Turn, refuse_own, set, stop, take_object, without_logprobs,
+    Conversation, Turn, json_schema, refuse_own, set, stop, take_object, without_logprobs,
 };
 use self::truncation::{TruncationWatch, prompt_chars};
 use super::anthropic::AnthropicBuilder;

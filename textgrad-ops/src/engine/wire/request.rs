@@ -1,7 +1,9 @@
 //! Parts of requests that all wire formats share: the turns of a conversation, and the parameters of a body.
 
 use serde_json::{Map, Value};
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part, Sampling};
+use textgrad_core::{
+    EngineError, ErrorKind, Format, JsonSchema, Message, MessageRole, Part, Request, Sampling,
+};
 
 use crate::engine::invalid;
 
@@ -46,6 +48,19 @@ pub(crate) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
         Some(_) => Err(EngineError::new(
             ErrorKind::Unsupported,
             "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
+        )),
+    }
+}
+
+/// The schema that an answer must satisfy, for servers that know no other format.
+pub(crate) fn json_schema(request: &Request) -> Result<Option<&JsonSchema>, EngineError> {
+    match &request.format {
+        None => Ok(None),
+        Some(Format::JsonSchema(schema)) => Ok(Some(schema)),
+        Some(_) => Err(EngineError::new(
+            ErrorKind::Unsupported,
+            "this engine cannot decode under a grammar; ask without one, or use a model in the process or a server of \
+             llama.cpp, vLLM, SGLang or Fireworks by its preset",
         )),
     }
 }

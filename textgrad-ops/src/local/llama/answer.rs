@@ -7,9 +7,11 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use serde_json::Value;
-use textgrad_core::{EngineError, FinishReason, Request, TokenLogprob, truncate};
+use textgrad_core::{
+    EngineError, ErrorKind, FinishReason, Format, Request, TokenLogprob, truncate,
+};
 
-use super::sampler::{SamplingParams, logprobs, uniform};
+use super::sampler::{SamplingParams, check_grammar, logprobs, uniform};
 use super::text::AnswerText;
 use crate::local::invalid;
 
@@ -29,16 +31,9 @@ impl AnswerSettings {
         let mut params = SamplingParams::new(sampling)?;
         if let Some(format) = &request.format {
             if params.grammar.is_some() {
-                return Err(invalid("expected a grammar or a JSON schema, got both"));
+                return Err(invalid("expected a format or the parameter grammar, got both"));
             }
-            let schema = Value::Object(format.schema().clone()).to_string();
-            let grammar = json_schema_to_grammar(&schema);
-            params.grammar = Some(grammar.map_err(|error| {
-                invalid(format!(
-                    "expected a JSON schema that llama.cpp turns into a grammar, got {:?}: {error}",
-                    truncate(&schema, 80)
-                ))
-            })?);
+            params.grammar = Some(grammar(format)?);
         }
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         match sampling.max_tokens {
@@ -50,6 +45,26 @@ impl AnswerSettings {
                 top_logprobs: sampling.top_logprobs.map(count),
             }),
         }
+    }
+}
+
+/// The grammar of a format.
+fn grammar(format: &Format) -> Result<String, EngineError> {
+    match format {
+        Format::JsonSchema(schema) => {
+            let schema = Value::Object(schema.schema().clone()).to_string();
+            json_schema_to_grammar(&schema).map_err(|error| {
+                invalid(format!(
+                    "expected a JSON schema that llama.cpp turns into a grammar, got {:?}: {error}",
+                    truncate(&schema, 80)
+                ))
+            })
+        }
+        Format::Grammar { grammar, .. } => {
+            check_grammar(grammar)?;
+            Ok(grammar.to_string())
+        }
+        _ => Err(EngineError::new(ErrorKind::Unsupported, "expected a JSON schema or a grammar")),
     }
 }
 

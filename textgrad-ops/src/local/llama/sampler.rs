@@ -14,7 +14,7 @@ const MAX_GROUPS: usize = 1000;
 const MAX_RULES: usize = 1000;
 
 /// Fails for a grammar in GBNF that llama.cpp may read until its stack ends. Parentheses in literals count too.
-fn check_grammar(grammar: &str) -> Result<(), EngineError> {
+pub(super) fn check_grammar(grammar: &str) -> Result<(), EngineError> {
     let count = |mark| grammar.matches(mark).count();
     let (groups, rules) = (count("("), count("::="));
     if groups > MAX_GROUPS || rules > MAX_RULES {

@@ -80,6 +80,15 @@ impl Layers {
         let mut builders = Vec::with_capacity(base_urls.len());
         for base_url in base_urls {
             let builder = self.builder(&engine, base_url.as_deref(), model.as_deref()).await?;
+            if self.settings.flag("constrained-updates") && !builder.takes_grammars() {
+                let expected = "false, or an --engine that takes grammars: local:FILE.gguf, llamacpp/MODEL, \
+                                vllm/MODEL, sglang/MODEL or fireworks/MODEL, with --base-url if it is elsewhere";
+                return Err(Error::config(
+                    "constrained-updates",
+                    expected,
+                    format!("true with {engine}"),
+                ));
+            }
             if let Some(upstream) = &self.upstream {
                 let own = builder.clone().http(self.http()?).chat_client();
                 if let Some((client, model)) = own.map_err(setup("engine"))? {

@@ -53,6 +53,48 @@ async fn a_server_is_found_by_its_preset_or_its_address() {
     }
 }
 
+/// The grammar of updates is sent in the field of the server, or refused before anything is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grammar_is_sent_where_its_server_takes_it() {
+    let server = simulation().start().await.unwrap();
+    let url = server.base_url();
+    let arguments = |engine: &str| {
+        let fixed = "--data queries.json --out out --reward sim --samples 2 --iterations 1 --constrained-updates";
+        let engine = format!("{fixed} --engine {engine}");
+        engine.split(' ').map(str::to_owned).collect::<Vec<String>>()
+    };
+    for (engine, field) in [
+        ("vllm/m", Some("/structured_outputs/grammar")),
+        ("llamacpp/m", Some("/grammar")),
+        ("sglang/m", Some("/ebnf")),
+        ("ollama/m", None),
+        ("openai/m", None),
+        ("sim", None),
+    ] {
+        let folder = folder();
+        queries(folder.path(), 1);
+        server.reset_stats();
+        let mut command = tpo(folder.path(), arguments(engine));
+        if engine != "sim" {
+            command.args(["--base-url", &url]);
+        }
+        let ended = Running::start(command).end();
+        let requests = server.requests_to(Route::Chat);
+        let Some(field) = field else {
+            assert!(ended.err.contains("an --engine that takes grammars"), "{}", ended.err);
+            assert!(requests.is_empty(), "{engine}");
+            ended.with_code(2);
+            continue;
+        };
+        ended.with_code(0);
+        let grammars: Vec<_> = requests.iter().filter_map(|body| body.pointer(field)).collect();
+        assert!(!grammars.is_empty() && grammars.len() < requests.len(), "{engine}");
+        let is_of_tags =
+            |grammar: &&Value| grammar.as_str().unwrap().starts_with("root ::= text\n");
+        assert!(grammars.iter().all(is_of_tags), "{grammars:?}");
+    }
+}
+
 /// `tpo engines` offers the flags of a model that a server of this machine serves, and these run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engines_that_answer_are_listed_with_their_flags() {

@@ -117,7 +117,6 @@ fn every_setting_of_a_search_reaches_it() {
         "--truncate=chars:900",
         "--parse-retries=1",
         "--edits=6",
-        "--constrained-updates",
         "--seed=11",
         "--early-stop-target=99.5",
         "--early-stop-patience=3",
@@ -148,7 +147,7 @@ fn every_setting_of_a_search_reaches_it() {
     };
     let expected = json!({
         "mode": "revision", "iterations": 1, "samples": 2, "fuse": 3, "seed": 11, "parse_retries": 1,
-        "edits": 6, "constrained_updates": true, "layout": "quoted",
+        "edits": 6, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
         "pairs": "top-bottom:2", "accept": "always", "guard": "exclude", "truncate": "chars:900",
         "early_stop": {
