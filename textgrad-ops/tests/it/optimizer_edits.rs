@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
-use textgrad_core::{Choice, Feedback, FinishReason, Parameter, Purpose, Score, Variable};
+use textgrad_core::{Choice, Feedback, FinishReason, Format, Parameter, Purpose, Score, Variable};
 use textgrad_ops::{
     Error, Optimizer, ProposalOutcome, Tags, TextLoss, TextualGradientDescent,
     TextualGradientDescentBuilder,
@@ -39,14 +39,13 @@ async fn grammars_are_sent_on_demand_and_are_those_of_the_reply_that_is_asked_fo
         let engine = script(["No edit.".to_owned(), tagged("Wax it.")]);
         let set = |set: TextualGradientDescentBuilder| set.constrained_decoding(constrained);
         assert_eq!(rewritten(&engine, set).await.unwrap(), ["Wax it."]);
-        let extra = engine.requests().into_iter().map(|request| request.sampling.extra);
-        extra.collect::<Vec<_>>()
+        engine.requests().into_iter().map(|request| request.format).collect::<Vec<_>>()
     };
-    assert!(grammars(false).await.iter().all(|extra| extra.is_empty()));
+    assert!(grammars(false).await.iter().all(Option::is_none));
     let sent = grammars(true).await;
-    let grammar = |at: usize| sent[at]["grammar"].as_str().unwrap().to_owned();
-    assert!(grammar(0).starts_with("root ::= edits | text\nedits ::= edit (\"\\n\" edit){0,1}\n"));
-    assert_eq!(grammar(1), Tags::default().grammar());
+    let Some(Format::Grammar { grammar, .. }) = &sent[0] else { panic!("{sent:?}") };
+    assert!(grammar.starts_with("root ::= edits | text\nedits ::= edit (\"\\n\" edit){0,1}\n"));
+    assert_eq!(sent[1], Some(Format::grammar(Tags::default().grammar())));
 }
 
 #[tokio::test]

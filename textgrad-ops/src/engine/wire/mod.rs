@@ -19,6 +19,7 @@ pub(crate) use self::request::check;
 pub(super) use self::request::{
     Conversation, Turn, json_schema, refuse_own, set, stop, take_object, without_logprobs,
 };
+pub(crate) use self::truncation::TruncatedReplies;
 use self::truncation::{TruncationWatch, prompt_chars};
 use super::anthropic::AnthropicBuilder;
 use super::gemini::GeminiBuilder;
@@ -79,6 +80,7 @@ pub(super) struct ServedModel {
     inline_reasoning: bool,
     client: JsonClient,
     learned: Arc<Mutex<Learned>>,
+    truncated: Arc<TruncatedReplies>,
 }
 
 /// What an engine has learned about its server. Clones of the engine share it.
@@ -107,7 +109,15 @@ impl ServedModel {
         let address = client.base_url();
         let identity = format!("{protocol}+{}#{id}", address.trim_end_matches('/'));
         let info = EngineInfo::new(name.unwrap_or_default()).with_identity(identity);
-        Ok(Self { info, id, stream, inline_reasoning, client, learned: Arc::default() })
+        Ok(Self {
+            info,
+            id,
+            stream,
+            inline_reasoning,
+            client,
+            learned: Arc::default(),
+            truncated: Arc::default(),
+        })
     }
 
     /// Posts `body` and reads at most `n` answers.
@@ -122,13 +132,7 @@ impl ServedModel {
         n: u32,
     ) -> Result<Response, EngineError> {
         let response = self.adapted::<D>(path, body, n).await?;
-        if self.learned(|learned| learned.truncation.observe_end(purpose, &response)) {
-            tracing::warn!(
-                engine = self.info.name(),
-                %purpose,
-                "a reply was truncated (finish reason length) and is used as it is; raise max tokens"
-            );
-        }
+        self.truncated.warn(self.info.name(), purpose, &response);
         Ok(response)
     }
 

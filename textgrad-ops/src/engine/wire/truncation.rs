@@ -1,5 +1,6 @@
-//! Detection of servers that truncate prompts without an error.
+//! Prompts that a server truncates without an error, and replies that are truncated.
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use textgrad_core::{Purpose, Response, Usage};
 
@@ -8,8 +9,6 @@ use textgrad_core::{Purpose, Response, Usage};
 pub(crate) struct TruncationWatch {
     is_reported: bool,
     last: Option<(usize, u64)>,
-    /// The purposes of truncated replies that were reported.
-    cut_off: Vec<Purpose>,
 }
 
 impl TruncationWatch {
@@ -32,16 +31,28 @@ impl TruncationWatch {
         self.is_reported = too_few || constant;
         self.is_reported
     }
+}
 
-    /// Whether a reply is the first truncated one of a purpose whose replies are used as they are.
-    pub(crate) fn observe_end(&mut self, purpose: Purpose, response: &Response) -> bool {
+/// The purposes of truncated replies that were reported.
+#[derive(Debug, Default)]
+pub(crate) struct TruncatedReplies(Mutex<Vec<Purpose>>);
+
+impl TruncatedReplies {
+    /// Warns of the first truncated reply of each purpose whose replies are used as they are.
+    pub(crate) fn warn(&self, engine: &str, purpose: Purpose, response: &Response) {
         let is_used = matches!(purpose, Purpose::Loss | Purpose::Gradient | Purpose::Reduce);
-        let is_cut_off = response.choices.iter().any(|choice| choice.finish_reason.is_cut_off());
-        let is_first = is_used && is_cut_off && !self.cut_off.contains(&purpose);
-        if is_first {
-            self.cut_off.push(purpose);
+        if !is_used || !response.choices.iter().any(|choice| choice.finish_reason.is_cut_off()) {
+            return;
         }
-        is_first
+        let mut reported = self.0.lock();
+        if !reported.contains(&purpose) {
+            reported.push(purpose);
+            tracing::warn!(
+                engine,
+                %purpose,
+                "a reply was truncated (finish reason length) and is used as it is; raise max tokens"
+            );
+        }
     }
 }
 

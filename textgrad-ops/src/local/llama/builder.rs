@@ -13,6 +13,7 @@ use super::load::{self, Loaded};
 use super::rates::Rates;
 use super::worker::{Job, Worker};
 use super::{LocalEngine, Shared, ended, steps};
+use crate::engine::wire::TruncatedReplies;
 use crate::local::invalid;
 
 /// Settings of a [`LocalEngine`].
@@ -131,7 +132,14 @@ impl LocalEngineBuilder {
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let info = EngineInfo::new(format!("local:{name}"))
             .with_identity(format!("local {digest} {}", template.fingerprint()));
-        let shared = Arc::new(Shared { model, template, context, facts, rates: Rates::default() });
+        let shared = Arc::new(Shared {
+            model,
+            template,
+            context,
+            facts,
+            rates: Rates::default(),
+            truncated: TruncatedReplies::default(),
+        });
         let (jobs, answers) = start(&shared, size)?;
         Ok(LocalEngine { info, shared, answers, jobs })
     }

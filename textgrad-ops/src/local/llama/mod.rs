@@ -38,7 +38,7 @@ use self::rates::Rates;
 use self::worker::{Finished, Job, Work};
 use super::{invalid, unsupported};
 use crate::ChatTemplate;
-use crate::engine::wire::{RawChoice, RawReply, check};
+use crate::engine::wire::{RawChoice, RawReply, TruncatedReplies, check};
 use crate::util::fs::blocking;
 
 /// A policy in the process: a model of a GGUF file, run by llama.cpp.
@@ -87,6 +87,7 @@ struct Shared {
     context: usize,
     facts: Vec<(&'static str, String)>,
     rates: Rates,
+    truncated: TruncatedReplies,
 }
 
 fn ended() -> EngineError {
@@ -249,6 +250,8 @@ impl Engine for LocalEngine {
         });
         let choices = (0..).zip(choices).collect();
         let reply = RawReply { choices, usage, done: true, ..RawReply::default() };
-        Ok(reply.into_response(request.sampling.n, false)?.with_model(self.name()))
+        let response = reply.into_response(request.sampling.n, false)?.with_model(self.name());
+        self.shared.truncated.warn(self.name(), request.purpose, &response);
+        Ok(response)
     }
 }

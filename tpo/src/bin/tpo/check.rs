@@ -186,16 +186,21 @@ async fn capabilities(engine: &Arc<dyn Engine>) -> Vec<(&'static str, String)> {
     found.push(("context length", tokens(status.context_length)));
 
     let long = "one two three four five ".repeat(LONG_PROMPT / 5);
-    let first = ask(request(&long)).await;
-    let again = match first {
-        Ok(_) => ask(request(&long)).await,
+    // A model may have nothing to say to it: its prompt was read all the same.
+    let read = |result: Result<Response, EngineError>| match result {
+        Ok(response) => Ok(response.usage),
+        Err(error) if error.usage().prompt_tokens > 0 => Ok(error.usage()),
+        Err(error) => Err(error),
+    };
+    let again = match read(ask(request(&long)).await) {
+        Ok(_) => read(ask(request(&long)).await),
         Err(error) => Err(error),
     };
     found.push((
         "prefix cache",
-        shown(again, |response| match response.usage.cached_tokens {
+        shown(again, |usage| match usage.cached_tokens {
             0 => "no cached tokens reported".to_owned(),
-            tokens => format!("{tokens} of {} prompt tokens cached", response.usage.prompt_tokens),
+            tokens => format!("{tokens} of {} prompt tokens cached", usage.prompt_tokens),
         }),
     ));
     if !before.is_empty() {
@@ -243,7 +248,7 @@ fn tokens(length: Option<u64>) -> String {
     length.map_or_else(|| "not reported".to_owned(), |length| format!("{length} tokens"))
 }
 
-fn shown(result: Result<Response, EngineError>, show: impl Fn(Response) -> String) -> String {
+fn shown<T>(result: Result<T, EngineError>, show: impl FnOnce(T) -> String) -> String {
     result.map_or_else(|error| failure(&error), show)
 }
 
