@@ -78,7 +78,7 @@ fn pairs_and_edits_are_compared() {
 }
 
 /// A directory with the default update in other words, and its path.
-fn wording(folder: &Path, name: &str, words: &str) -> PathBuf {
+pub(super) fn wording(folder: &Path, name: &str, words: &str) -> PathBuf {
     let pack = folder.join(name);
     std::fs::create_dir_all(&pack).unwrap();
     let text = default_pack().source("update_system").unwrap().to_owned();
