@@ -157,6 +157,23 @@ fn bench_templates() -> [TemplateSpec; 7] {
 }
 
 /// The default pack. Templates are parsed when they are rendered for the first time.
+///
+/// # Examples
+/// A search with one template in other words:
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::sim::Sim;
+/// use tpo::prompts::default_pack;
+/// use tpo::{SimReward, Tpo};
+///
+/// let default = default_pack();
+/// let system = default.source("update_system").unwrap_or_default();
+/// let brief = default.with_template("update_system", &format!("{system}\nBe brief."))?;
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).prompts(Arc::new(brief)).build()?;
+/// assert!(tpo.prompts().source("update_system").is_some_and(|text| text.ends_with("Be brief.")));
+/// assert!(default.with_template("updat_system", "Be brief.").is_err());
+/// # Ok::<(), tpo::Error>(())
+/// ```
 #[must_use]
 pub fn default_pack() -> PromptPack {
     static DEFAULT: LazyLock<PromptPack> = LazyLock::new(|| PromptPack::unchecked(templates()));
@@ -198,6 +215,13 @@ fn compact_templates() -> impl Iterator<Item = TemplateSpec> {
         own.map_or(spec.clone(), |(_, source)| spec.with_source(source))
     };
     templates().into_iter().map(compact)
+}
+
+/// Whether a template words a request whose reply is a score, or a query of a benchmark.
+#[cfg(feature = "report")]
+pub(crate) fn words_scores(template: &str) -> bool {
+    const BEGINNINGS: [&str; 5] = ["reward_", "preference", "duel", "refusal", "math_query"];
+    BEGINNINGS.iter().any(|beginning| template.starts_with(beginning))
 }
 
 /// The default pack with the templates in a folder in place of its own. Blocking: call it before the work

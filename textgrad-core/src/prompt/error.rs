@@ -39,10 +39,10 @@ pub enum PromptError {
         /// What it is and what to use.
         reason: String,
     },
-    /// A folder holds a file that is no template of the pack.
+    /// A file or a text is named after no template of the pack.
     #[error("{}: no template has this name; expected {}, or a partial whose name begins with an underscore", path.display(), names(path, known))]
     UnknownTemplate {
-        /// The file.
+        /// The file, or the name of the text.
         path: PathBuf,
         /// The names that there are.
         known: Vec<String>,

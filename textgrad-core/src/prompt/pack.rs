@@ -230,15 +230,69 @@ impl PromptPack {
             return Err(unsupported("expected a template of a message, got a partial"));
         }
         let text = variable.text().ok_or_else(|| unsupported("expected a text, got an image"))?;
+        let mut pack = self.replaced(LazyTemplate::new(name, name, text))?;
+        pack.variables.insert(name.to_owned(), variable);
+        Ok(pack)
+    }
+
+    /// The same pack with a text in place of a template, or with another partial, whose name begins with an underscore.
+    /// The text is checked as that of a file is, and read so: one newline at its end is not part of the template.
+    ///
+    /// # Errors
+    /// [`PromptError::UnknownTemplate`] with the nearest names, if the pack has no template of this name. Otherwise a
+    /// [`PromptError`] that names the template, the line and what is wrong, such as a variable that it is not given.
+    ///
+    /// # Examples
+    /// ```
+    /// use serde::Serialize;
+    /// use serde_json::{Value, json};
+    /// use textgrad_core::{PromptPack, TemplateContext, TemplateSpec};
+    ///
+    /// #[derive(Serialize)]
+    /// struct Greeting<'a> {
+    ///     name: &'a str,
+    /// }
+    ///
+    /// impl TemplateContext for Greeting<'_> {
+    ///     fn example() -> Value {
+    ///         json!({ "name": "Ada" })
+    ///     }
+    /// }
+    ///
+    /// let pack = PromptPack::new([TemplateSpec::new::<Greeting>("greeting", "Hello {{name}}!")])?;
+    /// let kind = pack.with_template("_sign", "Yours, Eve")?;
+    /// let kind = kind.with_template("greeting", "Dear {{name}},\n{{> _sign}}")?;
+    /// assert_eq!(kind.render("greeting", &Greeting { name: "Ada" })?, "Dear Ada,\nYours, Eve");
+    /// assert_eq!(pack.render("greeting", &Greeting { name: "Ada" })?, "Hello Ada!");
+    ///
+    /// let error = pack.with_template("greeting", "Dear {{nmae}},").unwrap_err();
+    /// assert_eq!(error.to_string(), r#"greeting, line 1: unknown variable "nmae"; known here: name"#);
+    /// # Ok::<(), textgrad_core::PromptError>(())
+    /// ```
+    pub fn with_template(&self, name: &str, text: &str) -> Result<Self, PromptError> {
+        if !name.starts_with('_') && !self.examples.contains_key(name) {
+            let known = self.templates.keys().cloned().collect();
+            return Err(PromptError::UnknownTemplate { path: name.into(), known });
+        }
+        let mut pack = self.replaced(LazyTemplate::new(name, name, file_text(text)))?;
+        pack.variables.remove(name);
+        Ok(pack)
+    }
+
+    /// The same pack with a template in place of the one with its name, and everything checked that shows it.
+    fn replaced(&self, template: LazyTemplate) -> Result<Self, PromptError> {
+        let (name, template) = (template.name.clone(), Arc::new(template));
         let mut pack = self.clone();
-        pack.templates.insert(name.to_owned(), Arc::new(LazyTemplate::new(name, name, text)));
+        pack.templates.insert(name.clone(), Arc::clone(&template));
         let shows = |of: &str| pack.included_by(of).iter().any(|template| template.name == name);
         let shown_by: Vec<String> = pack.examples.keys().filter(|of| shows(of)).cloned().collect();
         for of in &shown_by {
             pack.engines.insert(of.clone(), Arc::default());
         }
-        compiled(name, || shown_by.iter().try_for_each(|of| pack.check(of)))?;
-        pack.variables.insert(name.to_owned(), variable);
+        compiled(&name, || {
+            template.template()?;
+            shown_by.iter().try_for_each(|of| pack.check(of))
+        })?;
         Ok(pack)
     }
 

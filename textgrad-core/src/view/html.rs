@@ -35,6 +35,7 @@ pub(super) fn render(page: &Page) -> String {
         include_str!("assets/page.html"),
         policy = POLICY,
         title = escape_text(&page.title),
+        generator = escape_text(&page.generator).replace('"', "&quot;"),
         style = STYLE,
         body = BODY,
         texts = escape_json(&texts),

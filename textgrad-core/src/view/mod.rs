@@ -45,6 +45,7 @@ use crate::graph::GraphView;
 #[derive(Debug, Clone)]
 pub struct Page {
     title: Arc<str>,
+    generator: Arc<str>,
     graphs: Vec<(Arc<str>, GraphData)>,
     calls: Vec<PageCall>,
 }
@@ -67,7 +68,22 @@ impl Page {
 
     /// A page without content.
     pub fn new(title: impl Into<Arc<str>>) -> Self {
-        Self { title: title.into(), graphs: Vec::new(), calls: Vec::new() }
+        let generator = "textgrad-core".into();
+        Self { title: title.into(), generator, graphs: Vec::new(), calls: Vec::new() }
+    }
+
+    /// The name of the program that makes the page, in its `<meta name="generator">`: a program can know its own pages
+    /// by it. Default: `textgrad-core`.
+    ///
+    /// # Examples
+    /// ```
+    /// let html = textgrad_core::Page::new("a search").generator("my program").to_html();
+    /// assert!(html.contains(r#"<meta name="generator" content="my program">"#));
+    /// ```
+    #[must_use]
+    pub fn generator(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.generator = name.into();
+        self
     }
 
     /// Adds a graph under a name.

@@ -16,6 +16,7 @@ mod deep;
 mod failed;
 mod graph;
 mod packs;
+mod packs_in_memory;
 mod page;
 mod properties;
 mod reduce;

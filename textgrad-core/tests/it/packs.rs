@@ -11,7 +11,7 @@ use textgrad_core::{
 };
 
 #[derive(Serialize)]
-struct Letter {
+pub(super) struct Letter {
     name: String,
     points: Vec<String>,
     sender: Option<String>,
@@ -23,11 +23,11 @@ impl TemplateContext for Letter {
     }
 }
 
-fn letter(name: &str) -> Letter {
+pub(super) fn letter(name: &str) -> Letter {
     Letter { name: name.into(), points: vec!["one".into(), "two".into()], sender: None }
 }
 
-fn specs() -> Vec<TemplateSpec> {
+pub(super) fn specs() -> Vec<TemplateSpec> {
     vec![
         TemplateSpec::new::<Letter>("letter", "Dear {{name}},\n{{> _body}}\n"),
         TemplateSpec::new::<Letter>("envelope", "To {{name}}"),
@@ -43,7 +43,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn load(files: &[(&str, &str)]) -> Result<PromptPack, PromptError> {
+pub(super) fn load(files: &[(&str, &str)]) -> Result<PromptPack, PromptError> {
     PromptPack::from_dir(specs(), folder(files).path())
 }
 
@@ -52,7 +52,7 @@ fn rendered(files: &[(&str, &str)]) -> String {
 }
 
 /// The error without the folder's own name.
-fn error(files: &[(&str, &str)]) -> String {
+pub(super) fn error(files: &[(&str, &str)]) -> String {
     let dir = folder(files);
     let error = PromptPack::from_dir(specs(), dir.path()).unwrap_err().to_string();
     error.replace(&format!("{}/", dir.path().display()), "")

@@ -149,6 +149,12 @@ impl Mode {
         self.has_pairs() || self == Self::FeedbackDescent
     }
 
+    /// Whether it words requests of its own, beside those of samples and judges: losses, gradients, updates, notes.
+    #[must_use]
+    pub fn has_wording(self) -> bool {
+        !matches!(self, Self::Bon | Self::Resample | Self::Tournament | Self::Vote)
+    }
+
     /// Whether the answers of an iteration are samples of the policy; `None` if it cannot be said.
     pub(crate) fn samples(self) -> Option<bool> {
         match self {

@@ -96,6 +96,9 @@ pub struct Report {
 }
 
 impl Report {
+    /// The generator that a page names in its `<meta name="generator">`: what replaces a page knows its own by it.
+    pub const GENERATOR: &str = "tpo report";
+
     /// Reads runs and makes the figures. Runs of the same folder name are distinguished by their paths.
     ///
     /// # Errors

@@ -250,6 +250,12 @@ impl Tpo {
         &self.0.prompts
     }
 
+    /// The same search with other prompts.
+    #[must_use]
+    pub fn with_prompts(&self, prompts: Arc<PromptPack>) -> Self {
+        Self(Arc::new(TpoParts { prompts, ..TpoParts::clone(&self.0) }))
+    }
+
     /// The names of policy, critic and optimizer.
     #[must_use]
     pub fn engines(&self) -> [&str; 3] {

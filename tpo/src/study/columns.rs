@@ -10,11 +10,12 @@ use crate::report::{Interval, Table, exact};
 type Shown = fn(&StudyRow) -> Json;
 
 /// The columns.
-pub(super) const COLUMNS: [(&str, Shown); 35] = [
+pub(super) const COLUMNS: [(&str, Shown); 39] = [
     ("method", |row| row.method.as_str().into()),
     ("mode", |row| row.mode.as_str().into()),
     ("pairs", |row| row.pairs.to_string().into()),
     ("edits", |row| row.edits.into()),
+    ("prompts", |row| row.prompts.as_str().into()),
     ("D", |row| if row.budget_left.is_some() { Json::Null } else { row.iterations.into() }),
     ("mean_iterations", |row| row.mean_iterations.into()),
     ("N", |row| u64::from(row.samples).into()),
@@ -40,6 +41,13 @@ pub(super) const COLUMNS: [(&str, Shown); 35] = [
     ("difference_from_bon", |row| row.difference_from_bon.map(|found| found.mean).into()),
     ("difference_from_bon_low", |row| row.difference_from_bon.map(|found| found.low).into()),
     ("difference_from_bon_high", |row| row.difference_from_bon.map(|found| found.high).into()),
+    ("difference_from_prompts", |row| row.difference_from_prompts.map(|found| found.mean).into()),
+    ("difference_from_prompts_low", |row| {
+        row.difference_from_prompts.map(|found| found.low).into()
+    }),
+    ("difference_from_prompts_high", |row| {
+        row.difference_from_prompts.map(|found| found.high).into()
+    }),
     ("held_out", |row| row.held_out.map(|grade| grade.mean).into()),
     ("held_out_low", |row| row.held_out.map(|grade| grade.low).into()),
     ("held_out_high", |row| row.held_out.map(|grade| grade.high).into()),
@@ -127,6 +135,20 @@ impl StudyTable {
             ["difference_from_bon", "difference_from_bon_low", "difference_from_bon_high"];
         let title = format!("paired difference in reward from {title}");
         part(title, columns, |row| row.difference_from_bon);
+        // Of the first method alone, it is the difference from that method.
+        let of_first = |row: &StudyRow| row.difference_from_prompts == row.difference;
+        if let Some(against) =
+            self.against_prompts.as_ref().filter(|_| !self.rows.iter().all(of_first))
+        {
+            let columns = [
+                "difference_from_prompts",
+                "difference_from_prompts_low",
+                "difference_from_prompts_high",
+            ];
+            let title =
+                format!("paired difference in reward from the prompts {against}, all else equal");
+            part(title, columns, |row| row.difference_from_prompts);
+        }
         let title = "mean grade of the returned answers by the held-out reward model".to_owned();
         part(title, ["held_out", "held_out_low", "held_out_high"], |row| row.held_out);
         if let Some(against) = &self.against {

@@ -56,6 +56,8 @@ pub struct StudyRow {
     pub pairs: Pairs,
     /// How many edits an update might be made of.
     pub edits: u32,
+    /// The label of the prompt pack.
+    pub prompts: String,
     /// D, 0 where a budget is the end.
     pub iterations: u32,
     /// N.
@@ -84,6 +86,9 @@ pub struct StudyRow {
     /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), or up to the
     /// same budget, paired as [`difference`](Self::difference); none for best-of-N itself, and if the study lacks it.
     pub difference_from_bon: Option<Interval>,
+    /// How far the best scores are above those of the study's first prompt pack with all other settings equal, paired
+    /// as [`difference`](Self::difference); none for that pack itself, and for modes without a wording.
+    pub difference_from_prompts: Option<Interval>,
     /// The mean held-out grade of the returned answers, as [`reward`](Self::reward); none if nothing was graded.
     pub held_out: Option<Interval>,
     /// How far the held-out grades are above those of the study's first mode, as [`difference`](Self::difference).
@@ -111,6 +116,8 @@ pub struct StudyTable {
     pub simulated: bool,
     /// The [method](GridCell::method) of the study's first cell, with which the others are compared.
     pub against: Option<String>,
+    /// The label of the first prompt pack, with which the others are compared.
+    pub against_prompts: Option<String>,
     /// The budget up to which all searches went on; none if they had a number of iterations.
     #[serde(skip_serializing_if = "SearchBudget::is_unbounded")]
     pub equal: SearchBudget,
@@ -124,15 +131,27 @@ impl StudyTable {
     /// # Errors
     /// Those of [`RecordedRun::open`], [`RecordedRun::results`] and its items.
     pub fn read(study: &StudyFolder, bootstrap: &Bootstrap) -> Result<Self, Error> {
-        let read =
-            |cell: &GridCell| Ok((*cell, CellFigures::read(&RecordedRun::open(study.run(cell))?)?));
+        let read = |cell: &GridCell| {
+            Ok((cell.clone(), CellFigures::read(&RecordedRun::open(study.run(cell))?)?))
+        };
         let cells: Vec<_> = study.cells().iter().map(read).collect::<Result<_, Error>>()?;
         Ok(Self::new(study.is_simulation(), &cells, bootstrap))
     }
 
     fn new(simulated: bool, cells: &[(GridCell, CellFigures)], bootstrap: &Bootstrap) -> Self {
-        let alike = |a: &GridCell, b: &GridCell| GridCell { seed: b.seed, ..*a } == *b;
-        let against = cells.first().map(|(cell, _)| *cell);
+        let alike = |a: &GridCell, b: &GridCell| GridCell { seed: b.seed, ..a.clone() } == *b;
+        let against = cells.first().map(|(cell, _)| cell);
+        let first_method = |cell: &GridCell| match against {
+            Some(GridCell { mode, pairs, edits, prompts, .. }) if *mode != Mode::Bon => {
+                let prompts = prompts.clone();
+                GridCell { mode: *mode, pairs: *pairs, edits: *edits, prompts, ..cell.clone() }
+            }
+            _ => cell.best_of_n(),
+        };
+        let first_prompts = |cell: &GridCell| {
+            let prompts = against.map(|cell| cell.prompts.clone()).unwrap_or_default();
+            GridCell { prompts, ..cell.clone() }
+        };
         let mut rows = Vec::new();
         for (place, (cell, _)) in cells.iter().enumerate() {
             if cells.iter().take(place).any(|(earlier, _)| alike(earlier, cell)) {
@@ -142,14 +161,9 @@ impl StudyTable {
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
             let difference =
-                |against: Option<GridCell>, number: fn(&CellFigures) -> &[Option<f64>]| {
+                |of: &dyn Fn(&GridCell) -> GridCell, number: fn(&CellFigures) -> &[Option<f64>]| {
                     let pairs = same.iter().filter_map(|(cell, figures)| {
-                        let against = match against {
-                            Some(GridCell { mode, pairs, edits, .. }) if mode != Mode::Bon => {
-                                GridCell { mode, pairs, edits, ..*cell }
-                            }
-                            _ => cell.best_of_n(),
-                        };
+                        let against = of(cell);
                         let other = cells.iter().find(|(other, _)| *other == against);
                         let (_, other) = other.filter(|_| against.method() != cell.method())?;
                         Some(differences(number(figures), number(other)))
@@ -159,24 +173,28 @@ impl StudyTable {
                 };
             let best: fn(&CellFigures) -> &[Option<f64>] = |figures| &figures.best;
             rows.push(StudyRow {
-                difference: difference(against, best),
-                difference_from_bon: difference(None, best),
-                held_out_difference: difference(against, |figures| &figures.held_out),
+                difference: difference(&first_method, best),
+                difference_from_bon: difference(&GridCell::best_of_n, best),
+                difference_from_prompts: difference(&first_prompts, best),
+                held_out_difference: difference(&first_method, |figures| &figures.held_out),
                 ..row(cell, &figures, bootstrap)
             });
         }
         // Beside one another what is compared: by temperature and samples, then mode, then iterations.
+        let packs: Vec<&str> = cells.iter().map(|(cell, _)| cell.prompts.label()).collect();
         let mode = |mode: Mode| Mode::ALL.iter().position(|known| *known == mode);
         rows.sort_by(|a: &StudyRow, b: &StudyRow| {
             let key = |row: &StudyRow| {
                 let others = (row.pairs != Pairs::default()).then(|| row.pairs.to_string());
-                (row.samples, mode(row.mode), others, row.edits, row.iterations)
+                let pack = packs.iter().position(|label| *label == row.prompts);
+                (row.samples, mode(row.mode), others, row.edits, pack, row.iterations)
             };
             a.temperature.total_cmp(&b.temperature).then_with(|| key(a).cmp(&key(b)))
         });
-        let equal = cells.first().map(|(cell, _)| cell.equal).unwrap_or_default();
-        let against = against.map(|cell| cell.method());
-        Self { simulated, against, equal, rows }
+        let equal = against.map(|cell| cell.equal).unwrap_or_default();
+        let against_prompts = against.map(|cell| cell.prompts.label().to_owned());
+        let against = against.map(GridCell::method);
+        Self { simulated, against, against_prompts, equal, rows }
     }
 
     /// As CSV.
@@ -219,6 +237,7 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         mode: cell.mode,
         pairs: cell.pairs,
         edits: cell.edits,
+        prompts: cell.prompts.label().to_owned(),
         iterations: cell.iterations,
         samples: cell.samples,
         temperature: cell.temperature,
@@ -231,6 +250,7 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         reward: bootstrap.crossed(&best),
         difference: None,
         difference_from_bon: None,
+        difference_from_prompts: None,
         held_out: bootstrap.crossed(&held_out),
         held_out_difference: None,
         newest: means(|query| mean(query.newest())),
@@ -246,6 +266,8 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompts::{compact_pack, default_pack};
+    use crate::study::StudyPack;
     use crate::study::columns::COLUMNS;
 
     fn cell(mode: Mode, seed: u64) -> GridCell {
@@ -253,6 +275,7 @@ mod tests {
             mode,
             pairs: Pairs::default(),
             edits: 0,
+            prompts: StudyPack::default(),
             iterations: 2,
             samples: 5,
             temperature: 0.7,
@@ -327,10 +350,51 @@ mod tests {
             assert!(COLUMNS.iter().all(|(name, _)| {
                 shown.contains(name.trim_end_matches("_low").trim_end_matches("_high"))
                     || name.starts_with("held_out")
-                    || ["mean_iterations", "budget_left", "temperature", "mode", "pairs", "edits"]
-                        .contains(name)
+                    || name.starts_with("difference_from_prompts")
+                    || [
+                        "mean_iterations",
+                        "budget_left",
+                        "temperature",
+                        "mode",
+                        "pairs",
+                        "edits",
+                        "prompts",
+                    ]
+                    .contains(name)
             }));
             assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         }
+    }
+
+    #[test]
+    fn wordings_are_compared_within_each_mode() {
+        let packs = [("default", &default_pack()), ("compact", &compact_pack())];
+        let [first, other] = &StudyPack::list(packs).expect("packs")[..] else { panic!("two") };
+        let with = |mode, pack: &StudyPack| GridCell { prompts: pack.clone(), ..cell(mode, 1) };
+        let cells = [
+            (with(Mode::Tpo, first), figures([Some(2.0), Some(20.0), None])),
+            (with(Mode::Tpo, other), figures([Some(2.5), Some(20.5), Some(1.0)])),
+            (with(Mode::Revision, first), figures([Some(1.0), Some(19.0), Some(7.0)])),
+            (with(Mode::Revision, other), figures([Some(2.0), Some(20.0), Some(8.0)])),
+        ];
+        let table = StudyTable::new(false, &cells, &Bootstrap::default());
+        let rows = table.rows.iter().map(|row| {
+            let mean = |found: Option<Interval>| found.map(|found| found.mean);
+            let differences = (mean(row.difference), mean(row.difference_from_prompts));
+            (row.method.as_str(), row.prompts.as_str(), differences)
+        });
+        let expected = [
+            ("tpo", "default", (None, None)),
+            ("tpo-compact", "compact", (Some(0.5), Some(0.5))),
+            ("revision", "default", (Some(-1.0), None)),
+            ("revision-compact", "compact", (Some(0.0), Some(1.0))),
+        ];
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        let shown = table.shown();
+        let title = "difference in reward from the prompts default, all else equal\n";
+        assert!(shown.contains(title), "{shown}");
+        // With one mode, it would be the same table twice.
+        let one = StudyTable::new(false, &cells[..2], &Bootstrap::default()).shown();
+        assert!(one.contains("from tpo\n") && !one.contains("all else equal"), "{one}");
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::{fs, json};
 
 use super::grid::{Grid, GridCell};
+use super::prompts::StudyPack;
 use crate::error::Error;
 use crate::journal::{self, digest};
 use crate::report::exact;
@@ -22,7 +23,8 @@ const SCHEMA: u32 = 1;
 /// How many missing cells an error names.
 const MAX_NAMED: usize = 3;
 /// Where a run's settings hold what the grid varies, or what follows from it.
-const VARIED: [&str; 10] = [
+const VARIED: [&str; 11] = [
+    "/prompts",
     "/search/mode",
     "/search/pairs",
     "/search/edits",
@@ -108,6 +110,7 @@ impl StudyFolder {
         for one in differ.iter_mut().filter(|one| *one == "the queries") {
             *one = "the queries (a study has the same ones in every cell)".to_owned();
         }
+        differ.extend(then.changed_prompts(&now));
         let mut lacking = then.cells.clone();
         lacking.retain(|name| !now.cells.contains(name));
         if let Some(named) = lacking.get(..lacking.len().min(MAX_NAMED)).filter(|n| !n.is_empty()) {
@@ -241,10 +244,34 @@ impl Settings {
         })
     }
 
+    /// The packs that have other texts now.
+    fn changed_prompts(&self, now: &Self) -> Vec<String> {
+        let now = |then: &StudyPack| {
+            now.grid
+                .prompts
+                .iter()
+                .find(|now| now.label() == then.label())
+                .filter(|now| *now != then)
+        };
+        let changed = self.grid.prompts.iter().filter(|then| now(then).is_some());
+        let shown = |pack: &StudyPack| {
+            let label = pack.label();
+            format!(
+                "the wording of the prompts: {label} has changed (a new wording is a directory of another name)"
+            )
+        };
+        changed.map(shown).collect()
+    }
+
     /// The axes of the grid that had values which they do not have now, each as `axis: then, now`.
     fn lost_values(&self, now: &Self) -> Vec<String> {
-        let [then, now] =
-            [self, now].map(|one| serde_json::to_value(&one.grid).unwrap_or_default());
+        let [then, now] = [self, now].map(|one| {
+            let mut grid = serde_json::to_value(&one.grid).unwrap_or_default();
+            if let Some(prompts) = grid.pointer_mut("/prompts") {
+                *prompts = one.grid.prompts.iter().map(StudyPack::label).collect();
+            }
+            grid
+        });
         let lost = json::differences(&then, &now).into_iter().filter(|found| {
             match (found.then.as_array(), found.now.as_array()) {
                 (Some(then), Some(now)) => then.iter().any(|value| !now.contains(value)),
@@ -263,8 +290,15 @@ impl Settings {
     }
 
     fn read(folder: &Path) -> Result<Self, Error> {
-        let found = read_json(&folder.join(SETTINGS), SCHEMA)?;
-        found.ok_or_else(|| Error::NoStudy { path: folder.to_owned() })
+        let found: Option<Self> = read_json(&folder.join(SETTINGS), SCHEMA)?;
+        let mut found = found.ok_or_else(|| Error::NoStudy { path: folder.to_owned() })?;
+        // Studies of earlier versions have one wording, among the settings that their runs share.
+        if let Some(prompts) = found.shared.pointer_mut("/prompts")
+            && let Json::String(sha256) = prompts.take()
+        {
+            found.grid.prompts = vec![StudyPack::recorded(&sha256)];
+        }
+        Ok(found)
     }
 
     fn write(&self, folder: &Path) -> Result<(), Error> {

@@ -1,7 +1,10 @@
 //! The grid of a study.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::prompts::StudyPack;
 use crate::config::{Mode, SearchBudget, TpoConfig};
 use crate::error::Error;
 use crate::search::Pairs;
@@ -37,6 +40,10 @@ pub struct Grid {
     /// How many edits an update may be made of, in modes that [have updates](Mode::has_updates); 0: whole texts.
     #[serde(default = "whole_texts", skip_serializing_if = "is_whole_texts")]
     pub edits: Vec<u32>,
+    /// The wordings of requests. Modes that [only sample](Mode::has_wording) run with the default pack alone, unless a
+    /// pack words samples or judges otherwise.
+    #[serde(default = "default_prompts")]
+    pub prompts: Vec<StudyPack>,
     /// D: how many times the best answer is rewritten.
     pub iterations: Vec<u32>,
     /// The budget up to which each search goes on, whatever its mode; D has no meaning then, and best-of-N is
@@ -61,6 +68,7 @@ impl Default for Grid {
             modes: vec![Mode::Tpo],
             pairs: best_worst(),
             edits: whole_texts(),
+            prompts: default_prompts(),
             iterations: vec![2],
             equal: SearchBudget::default(),
             samples: vec![5],
@@ -87,8 +95,12 @@ fn is_whole_texts(edits: &[u32]) -> bool {
     edits == whole_texts()
 }
 
+fn default_prompts() -> Vec<StudyPack> {
+    vec![StudyPack::default()]
+}
+
 /// One combination of a [`Grid`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GridCell {
     /// What is done with answers.
     pub mode: Mode,
@@ -98,6 +110,9 @@ pub struct GridCell {
     /// How many edits an update may be made of; 0 in modes without updates.
     #[serde(default, skip_serializing_if = "is_default")]
     pub edits: u32,
+    /// The wording of its requests.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prompts: StudyPack,
     /// D, 0 where the mode has none, or a budget is its end.
     pub iterations: u32,
     /// The budget up to which it goes on.
@@ -118,14 +133,16 @@ impl Grid {
     /// The cells, those that share answers behind one another, and the deepest first. None stands twice.
     ///
     /// # Errors
-    /// [`Error::Config`] if a setting has no values, and for best-of-N up to a budget.
+    /// [`Error::Config`] if a setting has no values, for best-of-N up to a budget, and if two cells have one name, as
+    /// `tpo-all` with pairs and with a pack of that label.
     pub fn cells(&self) -> Result<Vec<GridCell>, Error> {
-        let Self { modes, pairs, edits, iterations, equal, samples, temperatures, .. } = self;
-        let Self { critic_temperature, seeds, .. } = self;
+        let Self { modes, pairs, edits, prompts, iterations, equal, samples, .. } = self;
+        let Self { temperatures, critic_temperature, seeds, .. } = self;
         for (setting, empty) in [
             ("modes", modes.is_empty()),
             ("pairs", pairs.is_empty()),
             ("edits", edits.is_empty()),
+            ("prompts", prompts.is_empty()),
             ("iterations", iterations.is_empty()),
             ("samples", samples.is_empty()),
             ("temperatures", temperatures.is_empty()),
@@ -143,13 +160,14 @@ impl Grid {
         let mut descending = if has_budget { vec![0] } else { iterations.clone() };
         descending.sort_unstable_by(|a, b| b.cmp(a));
         let only_bon = modes.iter().all(|mode| *mode == Mode::Bon);
-        let methods = || {
-            let pairs =
-                || pairs.iter().flat_map(|pairs| edits.iter().map(move |edits| (pairs, edits)));
-            modes
-                .iter()
-                .flat_map(move |mode| pairs().map(move |(pairs, edits)| (mode, pairs, edits)))
-        };
+        let mut methods = Vec::new();
+        for mode in modes {
+            for pairs in pairs {
+                for edits in edits {
+                    methods.extend(prompts.iter().map(|prompts| (mode, pairs, edits, prompts)));
+                }
+            }
+        }
         let mut cells: Vec<GridCell> = Vec::new();
         let mut add = |cell: GridCell| {
             if !cells.contains(&cell) {
@@ -159,11 +177,13 @@ impl Grid {
         for temperature in temperatures {
             for seed in seeds {
                 for samples in samples {
-                    for (mode, pairs, edits) in methods() {
+                    for (mode, pairs, edits, prompts) in &methods {
+                        let (mode, prompts) = (*mode, prompts.for_mode(**mode));
                         let cell = |iterations| GridCell {
                             mode: *mode,
-                            pairs: if mode.has_pairs() { *pairs } else { Pairs::default() },
-                            edits: if mode.has_updates() { *edits } else { 0 },
+                            pairs: if mode.has_pairs() { **pairs } else { Pairs::default() },
+                            edits: if mode.has_updates() { **edits } else { 0 },
+                            prompts: prompts.clone(),
                             iterations,
                             equal: *equal,
                             samples: *samples,
@@ -183,7 +203,14 @@ impl Grid {
                 }
             }
         }
-        Ok(cells)
+        let mut names = HashSet::new();
+        match cells.iter().map(GridCell::name).find(|name| !names.insert(name.clone())) {
+            None => Ok(cells),
+            Some(name) => {
+                let expected = "directories whose names differ from those of pairs and edits";
+                Err(Error::config("prompts", expected, format!("two cells named {name}")))
+            }
+        }
     }
 }
 
@@ -202,16 +229,20 @@ impl GridCell {
         format!("{}{depth}-n{samples}-t{temperature}-s{seed}", self.method())
     }
 
-    /// The mode, with pairs and edits where they are not the defaults: `tpo`, `tpo-group-2`, `tpo-all-e6`.
+    /// The mode, with pairs, edits and prompt pack where they are not the defaults: `tpo`, `tpo-group-2`, `tpo-all-e6`,
+    /// `tpo-compact`.
     #[must_use]
     pub fn method(&self) -> String {
-        let Self { mode, pairs, edits, .. } = self;
+        let Self { mode, pairs, edits, prompts, .. } = self;
         let mut method = mode.to_string();
         if !is_default(pairs) {
             method.push_str(&format!("-{pairs}").replace(':', "-"));
         }
         if !is_default(edits) {
             method.push_str(&format!("-e{edits}"));
+        }
+        if prompts.is_named() {
+            method.push_str(&format!("-{}", prompts.label()));
         }
         method
     }
@@ -238,11 +269,12 @@ impl GridCell {
     /// The cell of best-of-N with an equal number of answers, N(1 + D), or up to the same budget.
     #[must_use]
     pub fn best_of_n(&self) -> Self {
-        if !self.equal.is_unbounded() {
-            return Self { mode: Mode::Resample, pairs: Pairs::default(), edits: 0, ..*self };
-        }
-        let samples = self.samples.saturating_mul(self.iterations.saturating_add(1));
-        Self { mode: Mode::Bon, pairs: Pairs::default(), edits: 0, iterations: 0, samples, ..*self }
+        let (mode, iterations, samples) = match self.equal.is_unbounded() {
+            true => (Mode::Bon, 0, self.samples.saturating_mul(self.iterations.saturating_add(1))),
+            false => (Mode::Resample, self.iterations, self.samples),
+        };
+        let (pairs, prompts) = (Pairs::default(), self.prompts.for_mode(mode));
+        Self { mode, pairs, edits: 0, prompts, iterations, samples, ..self.clone() }
     }
 
     /// Whether its requests, or the answers that it scores, may be those of another cell.

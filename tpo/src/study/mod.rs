@@ -1,4 +1,4 @@
-//! Many runs over the same queries, as one: a grid of modes, sizes, temperatures and seeds.
+//! Many runs over the same queries, as one: a grid of modes, prompt packs, sizes, temperatures and seeds.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -18,7 +18,9 @@ mod columns;
 mod figures;
 mod folder;
 mod grid;
+mod prompts;
 
 pub use self::figures::{StudyRow, StudyTable};
 pub use self::folder::{CellState, StudyFolder, is_study_file};
 pub use self::grid::{Grid, GridCell};
+pub use self::prompts::StudyPack;

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Answer and grade a benchmark, and compare with the paper's figures.
     #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP, mut_args = common_of_bench)]
     Bench(Box<BenchArgs>),
-    /// Run a grid of modes, sizes, temperatures and seeds, and compare its runs.
+    /// Run a grid of modes, prompt packs, sizes and seeds, and compare its runs.
     #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP, mut_args = grading_of_study)]
     Study(Box<StudyArgs>),
     /// Serve searches behind OpenAI's API.
@@ -123,8 +123,12 @@ fn common_of_bench(arg: Arg) -> Arg {
 
 /// Hides what a worker takes from its run.
 fn args_of_worker(arg: Arg) -> Arg {
-    let is_own = OptionSpec::named(arg.get_id().as_str()).is_none_or(OptionSpec::is_of_worker);
-    if is_own { arg } else { arg.hide(true) }
+    match arg.get_id().as_str() {
+        // A study may have several.
+        "prompts" => arg.value_delimiter(','),
+        name if OptionSpec::named(name).is_none_or(OptionSpec::is_of_worker) => arg,
+        _ => arg.hide(true),
+    }
 }
 
 /// What grades a benchmark is not in the short help of a study, and needs `--bench`.

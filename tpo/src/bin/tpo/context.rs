@@ -70,7 +70,7 @@ impl RunContext {
         config: TpoConfig,
     ) -> Result<Self, Error> {
         let engine = layers.policy().await?;
-        let is_compact = settings.path("prompts").is_some_and(|name| name == Path::new(COMPACT));
+        let is_compact = settings.paths("prompts").any(|name| name == Path::new(COMPACT));
         if is_compact && engine.is_simulation() {
             let expected = "a directory with the simulation, which does not know the requests of this pack; name a \
                             model by --engine to use it";
@@ -191,17 +191,35 @@ pub(crate) async fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Input { source_name: path.display().to_string(), reason }
 }
 
-/// The name of the built-in pack for small models.
+/// The names of the built-in packs.
+const DEFAULT: &str = "default";
 const COMPACT: &str = "compact";
 
 /// The prompt pack of a directory, or a built-in one.
 pub(crate) async fn prompts(dir: Option<&Path>) -> Result<Arc<PromptPack>, Error> {
     let dir = match dir {
         None => return Ok(Arc::new(tpo::prompts::default_pack())),
+        Some(name) if name == DEFAULT => return Ok(Arc::new(tpo::prompts::default_pack())),
         Some(name) if name == COMPACT => return Ok(Arc::new(tpo::prompts::compact_pack())),
         Some(dir) => dir.to_owned(),
     };
     Ok(Arc::new(crate::blocking(move || Ok(tpo::prompts::load_pack(&dir)?)).await?))
+}
+
+/// The prompt packs of a study, each with its label: the name of its directory.
+pub(crate) async fn packs(settings: &Settings) -> Result<Vec<(String, Arc<PromptPack>)>, Error> {
+    let mut packs = Vec::new();
+    for path in settings.paths("prompts") {
+        let pack = prompts(Some(path)).await?;
+        let is_built_in = path == DEFAULT || path == COMPACT;
+        let found = if is_built_in {
+            path.to_owned()
+        } else {
+            tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.to_owned())
+        };
+        packs.push((found.file_name().unwrap_or_default().to_string_lossy().into_owned(), pack));
+    }
+    Ok(packs)
 }
 
 pub(crate) async fn tokenizer(file: Option<&Path>) -> Result<Option<Arc<dyn Tokenizer>>, Error> {

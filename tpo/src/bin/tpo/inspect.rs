@@ -13,9 +13,11 @@ use tpo::run::RecordedRun;
 use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
-use crate::output::{line, new_file};
+use crate::output::{is_page_of, line, new_file, new_page};
 use crate::{blocking, exit};
 
+/// The generator that a page of `tpo graph` names.
+const GRAPH: &str = "tpo graph";
 /// The maximum number of findings that are printed.
 const MAX_SHOWN: usize = 50;
 
@@ -85,7 +87,7 @@ pub(crate) struct GraphArgs {
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Replace the file of --out.
+    /// Replace the file of --out, also if it is no page of this command.
     #[arg(long, requires = "out")]
     force: bool,
 
@@ -148,8 +150,9 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
         let expected = "a file of the page, such as graph.html; or --mermaid or --dot";
         return Err(Error::config("out", expected, "a terminal"));
     }
-    if let Some(file) = args.out.as_deref().filter(|_| !args.force) {
-        new_file(file)?;
+    if let Some(file) = args.out.clone().filter(|_| !args.force) {
+        let is_page = args.form.is_page();
+        blocking(move || if is_page { new_page(&file, GRAPH) } else { new_file(&file) }).await?;
     }
     let pack = prompts(args.prompts.as_deref()).await?;
     let folder = args.run.clone();
@@ -179,7 +182,7 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
     } else {
         let mark = if simulated { " (SIMULATION)" } else { "" };
         let title = format!("{} query {}{mark}", run.name(), index);
-        Page::new(title).graph(truncate(aligned.query(), 60), &view).to_html()
+        Page::new(title).generator(GRAPH).graph(truncate(aligned.query(), 60), &view).to_html()
     };
     match &args.out {
         None => line(format_args!("{}", drawing.trim_end()))?,
@@ -363,15 +366,17 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
     let out = args.out.clone().unwrap_or_else(|| first.join("report"));
     let is_page = out.extension().is_some_and(|extension| extension == "html");
     if is_page && !args.force {
-        new_file(&out)?;
+        new_page(&out, Report::GENERATOR)?;
     }
     let report = Report::read(&runs?, &config)?;
     let page = if is_page {
         report.write_html(&out)?;
         out
     } else {
-        // A directory with a page is that of an earlier report, whose files are replaced.
-        if !args.force && !out.join("report.html").exists() {
+        let page = out.join("report.html");
+        // The files beside the page of an earlier report are replaced with it.
+        if !args.force && !is_page_of(&page, Report::GENERATOR) {
+            new_file(&page)?;
             let names = report.figures().iter().map(|figure| figure.name).chain(["queries"]);
             for name in names {
                 new_file(&out.join(format!("{name}.csv")))?;
@@ -379,7 +384,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
             }
         }
         report.write(&out)?;
-        out.join("report.html")
+        page
     };
     if report.is_simulation() {
         note("SIMULATION: the figures say nothing about real models");

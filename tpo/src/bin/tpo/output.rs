@@ -1,7 +1,8 @@
 //! Output for people and machines: heading and summary.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use textgrad_ops::util::terminal::{escape, escape_json, is_shell_word, note};
 
@@ -253,6 +254,22 @@ pub(crate) fn new_file(file: &Path) -> Result<(), Error> {
         }
         false => Ok(()),
     }
+}
+
+/// Refuses a file that exists, unless it is a page that the same command wrote: a page names its generator near its
+/// beginning.
+pub(crate) fn new_page(file: &Path, generator: &str) -> Result<(), Error> {
+    if is_page_of(file, generator) { Ok(()) } else { new_file(file) }
+}
+
+/// Whether a file is a page of this generator.
+pub(crate) fn is_page_of(file: &Path, generator: &str) -> bool {
+    const HEAD_BYTES: u64 = 2048;
+    let mut head = Vec::new();
+    let is_read =
+        File::open(file).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)).is_ok();
+    let mark = format!(r#"<meta name="generator" content="{generator}">"#);
+    is_read && String::from_utf8_lossy(&head).contains(&mark)
 }
 
 /// The program as it was called, if that can be typed again.

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use textgrad_ops::util::terminal::note;
 
 use serde_json::{Map, Value as Json, json};
+use tpo::prompts::default_pack;
 use tpo::report::Bootstrap;
 use tpo::run::{RecordedRun, ResultRecord, Run, RunConfig};
-use tpo::study::{CellState, Grid, GridCell, StudyFolder, StudyTable};
+use tpo::study::{CellState, Grid, GridCell, StudyFolder, StudyPack, StudyTable};
 use tpo::{Error, Mode, SharedCache, Tpo};
 
 use crate::args::StudyArgs;
@@ -32,10 +34,13 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
         let given: Vec<String> = given.iter().map(ToString::to_string).collect();
         return Err(Error::config("iterations", expected, given.join(",")));
     }
+    let packs = context::packs(settings).await?;
+    let prompts = StudyPack::list(packs.iter().map(|(label, pack)| (label.as_str(), &**pack)))?;
     let grid = Grid {
         modes: settings.list::<Mode>("mode")?,
         pairs: settings.list("pairs")?,
         edits: settings.list("edits")?,
+        prompts,
         iterations: settings.list("iterations")?,
         equal,
         samples: settings.list("samples")?,
@@ -43,7 +48,13 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
         critic_temperature: settings.get_one("critic-temperature")?,
         seeds: settings.list("seed")?,
     };
-    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let pack = |label: &str| match packs.iter().find(|(own, _)| own == label) {
+        Some((_, pack)) => Arc::clone(pack),
+        // That of modes which only sample.
+        None => Arc::new(default_pack()),
+    };
+    // What scores depend on, all packs word alike.
+    let prompts = grid.prompts.first().map_or_else(|| pack(""), |first| pack(first.label()));
     let suite = match args.bench {
         Some(benchmark) => Some(Suite::read(benchmark, &args.grading, settings, &prompts).await?),
         None => None,
@@ -64,10 +75,10 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     let cache = SharedCache::default();
     let mut all: Vec<(GridCell, Tpo)> = Vec::new();
     for cell in &cells {
-        let config = cell.config(context.tpo.config());
-        let tpo = cache.search(&context.tpo, config)?;
+        let tpo = context.tpo.with_prompts(pack(cell.prompts.label()));
+        let tpo = cache.search(&tpo, cell.config(tpo.config()))?;
         tpo.check_queries(&queries)?;
-        all.push((*cell, tpo));
+        all.push((cell.clone(), tpo));
     }
     let base = RunConfig::new(&context.tpo, &source, &queries);
     let folder = open(settings, &grid, &base).await?;
@@ -88,7 +99,7 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
         blocking(move || cells.iter().map(|cell| folder.state(cell)).collect::<Result<Vec<_>, _>>())
             .await?
     };
-    let mut last: Option<GridCell> = None;
+    let mut last: Option<&GridCell> = None;
     for (number, ((cell, tpo), state)) in (1..).zip(all.iter().zip(&states)) {
         let group = (1..).zip(cells.iter().zip(&states)).filter(|(place, (other, state))| {
             *place != number
@@ -102,7 +113,7 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
             let runs = others.into_iter().chain([own]);
             blocking(move || runs.into_iter().try_for_each(|run| cache.load(&run))).await?;
         }
-        last = Some(*cell);
+        last = Some(cell);
         let name = cell.name();
         match state {
             CellState::Finished => {

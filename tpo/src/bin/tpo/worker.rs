@@ -4,8 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use textgrad_core::PromptPack;
 use textgrad_ops::util::terminal::note;
+use tpo::prompts::default_pack;
 use tpo::queue::{Worker, WorkerReport};
+use tpo::study::StudyPack;
 use tpo::{CancellationToken, Error};
 
 use crate::args::WorkerArgs;
@@ -26,14 +29,17 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
         note("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
     });
     let patience = Duration::from_secs(args.wait.into());
-    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let packs = packs(settings).await?;
     let concurrency = settings.value("concurrency")?;
     let mut done = WorkerReport::default();
     note(format_args!("waiting for a run at {}", args.queue));
     let mut worker = Worker::join(&args.queue, patience, &cancel).await?;
     let mut runs = 0_u32;
     loop {
-        let (prompts, search) = (Arc::clone(&prompts), worker.config().search.clone());
+        let (run, first) = (worker.config(), packs.first());
+        let pack = packs.iter().find(|(sha256, _)| *sha256 == run.prompts).or(first);
+        let prompts = pack.map_or_else(|| Arc::new(default_pack()), |(_, pack)| Arc::clone(pack));
+        let search = run.search.clone();
         let context = RunContext::of_search(settings, prompts, layers.clone(), search).await?;
         if runs == 0 {
             context.preflight().await?;
@@ -60,6 +66,17 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
         return Err(Error::ServerFails { source });
     }
     Ok(ExitCode::from(if cancel.is_cancelled() { exit::INTERRUPTED } else { 0 }))
+}
+
+/// The prompt packs by their digests: those of the settings, and the default one, which a study has besides.
+async fn packs(settings: &Settings) -> Result<Vec<(String, Arc<PromptPack>)>, Error> {
+    let default = ("default".to_owned(), Arc::new(default_pack()));
+    let packs = context::packs(settings).await?.into_iter().chain([default]);
+    let known = packs.map(|(label, pack)| {
+        let known = StudyPack::list([(label.as_str(), &*pack)])?;
+        Ok(known.into_iter().map(move |known| (known.sha256().to_owned(), Arc::clone(&pack))))
+    });
+    Ok(known.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
 }
 
 /// Refuses flags of settings that are those of the run. In a file, which a run may share, they have no effect.

@@ -35,7 +35,6 @@ pub(super) fn with_attributes(svg: &str) -> String {
 fn rules() -> BTreeMap<&'static str, Declarations<'static>> {
     let colours: Vec<(&str, &str)> = declarations(LIGHT).collect();
     let literal = |value: &str| {
-        // The outline of a text needs `paint-order`, which not all programs know.
         let name = value.strip_prefix("var(").and_then(|rest| rest.strip_suffix(')'));
         let colour = colours.iter().find(|(colour, _)| Some(*colour) == name);
         colour.map_or(value, |(_, colour)| *colour).replace('"', "'")
@@ -47,12 +46,7 @@ fn rules() -> BTreeMap<&'static str, Declarations<'static>> {
             ".chart" | ".chart text" => "chart",
             selector => selector.trim_start_matches(".chart ."),
         };
-        let outlined = body.contains("paint-order");
-        let own = declarations(body)
-            .filter(|(name, _)| {
-                !(outlined && (name.starts_with("stroke") || *name == "paint-order"))
-            })
-            .map(|(name, value)| (name, literal(value)));
+        let own = declarations(body).map(|(name, value)| (name, literal(value)));
         rules.entry(class).or_default().extend(own);
     }
     rules
@@ -73,11 +67,7 @@ mod tests {
         let names: Vec<&str> = rules.keys().copied().collect();
         assert!(names.iter().all(|name| !name.contains([' ', '.'])), "{names:?}");
         assert_eq!(rules["k0"], [("stroke", "#0072b2".to_owned())]);
-        assert_eq!(
-            rules["value"],
-            [("fill", "#556274".to_owned())],
-            "no outline without paint-order"
-        );
+        assert_eq!(rules["soft"], [("fill", "#556274".to_owned())]);
         for (class, own) in &rules {
             assert!(!own.is_empty(), "{class}");
             for (name, value) in own {

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use super::axis::Scale;
-use super::{Chart, Point, Series, Shape};
+use super::{Chart, Series, Shape};
 use super::{Svg, escape, fit, width};
-use crate::report::table::shown;
 
 /// The share of the width for names of categories; longer ones have several lines.
 const MAX_NAMES: f64 = 0.45;
@@ -23,11 +22,11 @@ const LEGEND_ROW: f64 = 20.0;
 const LABEL_ROW: f64 = 17.0;
 
 pub(super) struct Frame {
-    wide: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+    pub(super) wide: f64,
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
 }
 
 impl Chart {
@@ -81,6 +80,10 @@ impl Chart {
             self.series.iter().partition(is_upright);
         for series in uprights.into_iter().chain(others) {
             series.draw(&mut svg, &frame, x, y, rows > 0.0);
+        }
+        // No line runs through a number, of whichever series it is.
+        for series in &self.series {
+            series.numbers(&mut svg, &frame, x, y, rows > 0.0);
         }
         if self.simulated {
             svg.text("mark", "end", frame.right, 18.0, "SIMULATION");
@@ -198,91 +201,9 @@ fn lines(name: &str, room: f64) -> Vec<String> {
     lines
 }
 
-impl Series {
-    fn draw(&self, svg: &mut Svg, frame: &Frame, x: Scale, y: Scale, across: bool) {
-        let colour = self.colour;
-        let (line, fill) = (format!("line k{colour}{}", self.dash()), format!("f{colour}"));
-        match &self.shape {
-            Shape::Line { points, .. } => {
-                let ended = |end: fn((f64, f64)) -> f64| {
-                    let points = points.iter();
-                    points.filter_map(move |p| Some((x.at(p.x), y.at(end(p.ends?)))))
-                };
-                let band: Vec<(f64, f64)> =
-                    ended(|ends| ends.1).chain(ended(|ends| ends.0).rev()).collect();
-                if band.len() > 2 {
-                    svg.path(&format!("band {fill}"), &band, true);
-                }
-                let path: Vec<(f64, f64)> = points.iter().map(|p| (x.at(p.x), y.at(p.y))).collect();
-                svg.path(&line, &path, false);
-                if self.has_points() {
-                    points.iter().for_each(|point| self.dot(svg, frame, point, across, x, y));
-                }
-            }
-            Shape::Level(level) => {
-                svg.line(&line, [frame.left, y.at(*level), frame.right, y.at(*level)]);
-            }
-            Shape::Upright(place) => {
-                svg.line(&line, [x.at(*place), frame.top, x.at(*place), frame.bottom]);
-            }
-            Shape::Steps { steps, filled } => {
-                let corners = steps.iter().flat_map(|(left, right, height)| {
-                    [(x.at(*left), y.at(*height)), (x.at(*right), y.at(*height))]
-                });
-                let ground = |at: Option<f64>| at.map(|at| (x.at(at), y.at(0.0)));
-                let mut outline: Vec<(f64, f64)> =
-                    ground(steps.first().map(|step| step.0)).into_iter().collect();
-                outline.extend(corners);
-                outline.extend(ground(steps.last().map(|step| step.1)));
-                if *filled {
-                    svg.path(&format!("fill {fill}"), &outline, true);
-                }
-                svg.path(&line, &outline, false);
-            }
-            Shape::Dots(points) => {
-                for point in points {
-                    if let Some((low, high)) = point.ends {
-                        let (px, py) = (x.at(point.x), y.at(point.y));
-                        let ends = match across {
-                            true => [x.at(low), py, x.at(high), py],
-                            false => [px, y.at(low), px, y.at(high)],
-                        };
-                        svg.line(&format!("whisker k{colour}"), ends);
-                    }
-                    self.dot(svg, frame, point, across, x, y);
-                }
-            }
-        }
-    }
-
-    fn dot(&self, svg: &mut Svg, frame: &Frame, point: &Point, across: bool, x: Scale, y: Scale) {
-        let value = if across { point.x } else { point.y };
-        let kind = if self.label.is_empty() { "" } else { ": " };
-        let mut title = format!("{}{kind}{}", self.label, shown(value));
-        if let Some((low, high)) = point.ends {
-            let _ = write!(title, " ({} to {})", shown(low), shown(high));
-        }
-        let (px, py) = (x.at(point.x), y.at(point.y));
-        svg.mark(&format!("f{}", self.colour), self.mark, [px, py], &title);
-        if across {
-            // The value beside the dot and its whiskers, on the side where there is room.
-            let (low, high) = point.ends.unwrap_or((point.x, point.x));
-            let text = shown(value);
-            let right = x.at(high) + 9.0;
-            match right + width(&text) <= frame.wide - 8.0 {
-                true => svg.text("value", "start", right, py + 4.0, &text),
-                false => svg.text("value", "end", x.at(low) - 9.0, py + 4.0, &text),
-            }
-        }
-        if let Some(label) = &point.label {
-            svg.text("soft", "middle", px, py - 10.0, label);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Dash};
+    use super::super::{Axis, Dash, Point};
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ mod attributes;
 mod axis;
 mod draw;
 mod marks;
+mod series;
 
 use std::fmt::Write as _;
 
@@ -198,6 +199,13 @@ impl Svg {
             self.0,
             r#"<text class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y:.1}">{text}</text>"#
         );
+    }
+
+    /// A number on the chart, with an outline in the colour of the background. The outline is a text of its own, since
+    /// not all programs know `paint-order`: they would draw the outline of a text over it.
+    pub(super) fn number(&mut self, anchor: &str, x: f64, y: f64, text: &str) {
+        self.text("halo", anchor, x, y, text);
+        self.text("soft", anchor, x, y, text);
     }
 
     /// A line through points, or the area within them.

@@ -54,6 +54,7 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
     let blocks = report.details.iter().map(Details::blocks);
     let context = json!({
         "title": format!("TPO report: {}", shown_runs(report)),
+        "generator": Report::GENERATOR,
         "script_hash": hash(&script),
         "style_hash": hash(&style),
         "style": style,

@@ -177,6 +177,23 @@ fn only_files_of_an_earlier_report_are_replaced_without_force() {
     for name in ["page.html", "graph.html", "export.jsonl", "mine/queries.csv", "mine/cost.svg"] {
         assert_ne!(read(folder.join(name)), own, "{name}");
     }
+    // A page of the same command is replaced, one of another is not.
+    for (arguments, name) in [
+        (&["report", "a", "--out", "page.html"][..], "page.html"),
+        (&["graph", "a", "0", "--out", "graph.html"], "graph.html"),
+    ] {
+        let page = read(folder.join(name));
+        std::fs::write(folder.join(name), format!("{page}<!-- older -->")).unwrap();
+        ask(folder, arguments).with_code(0);
+        assert_eq!(read(folder.join(name)), page);
+    }
+    for arguments in [
+        &["report", "a", "--out", "graph.html"][..],
+        &["graph", "a", "0", "--out", "page.html"],
+        &["graph", "a", "0", "--dot", "--out", "graph.html"],
+    ] {
+        ask(folder, arguments).refused(&["--force"]);
+    }
     // A directory with a report gets the new one.
     std::fs::write(folder.join("mine/queries.csv"), own).unwrap();
     ask(folder, ["report", "a", "--out", "mine"]).with_code(0);

@@ -108,7 +108,12 @@ impl Settings {
     }
 
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.values(name).first().map(PathBuf::from)
+        self.paths(name).next().map(Path::to_owned)
+    }
+
+    /// All paths of a setting.
+    pub(crate) fn paths(&self, name: &str) -> impl Iterator<Item = &Path> {
+        self.values(name).into_iter().map(Path::new)
     }
 
     /// Whether a setting was taken back with `none`.

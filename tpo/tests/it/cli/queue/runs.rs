@@ -8,7 +8,7 @@ use textgrad_tests::nats::NatsServer;
 
 use super::super::interrupt::send;
 use super::super::{
-    arrived, folder, over_http, pointed_at, program, queries, read, simulation, study,
+    arrived, folder, over_http, pointed_at, program, queries, read, simulation, study, study_lists,
 };
 use super::{Running, coordinator, summary, verify, worker};
 
@@ -16,7 +16,10 @@ const GRID: [&str; 6] = ["--modes", "tpo,bon", "--iterations", "0,1,2", "--seeds
 
 fn study_of(folder: &Path, server: &FakeServer, more: &[&str]) -> Command {
     let mut command = program(folder);
-    command.args(["study", "--data", "queries.json", "--out", "out", "--json"]).args(GRID);
+    command.args(["study", "--data", "queries.json", "--json"]).args(GRID);
+    if !more.contains(&"--out") {
+        command.args(["--out", "out"]);
+    }
     command.args(pointed_at(server)).args(more);
     command
 }
@@ -53,6 +56,30 @@ async fn a_study_by_workers_is_that_of_one_process_and_asks_for_no_more() {
         worker.end().with_code(0);
     }
     assert_eq!((study::results(&folder.join("out")), asked(&server)), expected);
+}
+
+/// A worker has the packs of a study, and takes that of each run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_study_of_wordings_by_workers_is_that_of_one_process() {
+    let folder = folder();
+    let folder = folder.path();
+    let Some(nats) = NatsServer::start(folder, "", "") else { return };
+    queries(folder, 2);
+    study_lists::wording(folder, "brief", "Be brief.");
+    let server = simulation().start().await.unwrap();
+    let url = nats.url("study");
+    let packs = |packs: &'static str, out: &'static str| ["--prompts", packs, "--out", out];
+    let whole = study_of(folder, &server, &packs("brief,default", "whole"));
+    Running::start(whole).end().with_code(0);
+    let workers = [(); 2].map(|()| worker(folder, &server, &url, &["--prompts", "brief"]));
+    let by_queue = [&packs("brief,default", "out")[..], &["--queue", &url]].concat();
+    Running::start(study_of(folder, &server, &by_queue)).end().with_code(0);
+    for worker in workers {
+        worker.end().with_code(0);
+    }
+    let results = ["out", "whole"].map(|out| study::results(&folder.join(out)));
+    assert_eq!(results[0], results[1]);
+    assert!(results[0].iter().any(|(cell, _)| cell == "tpo-brief-d2-n5-t0.7-s1"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
