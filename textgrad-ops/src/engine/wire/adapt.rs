@@ -300,6 +300,7 @@ fn lower(words: &str, asked: u64) -> Option<Remedy> {
     // OpenRouter: "fewer max_tokens. You requested up to 8192 tokens, but can only afford 3000".
     let cap = number(r"(?i)max[a-z_ ]*tokens.{0,60} can only afford (\d+)")
         .or_else(|| number(r"(?i)max[a-z_ ]*tokens > (\d+) must"))
+        .or_else(|| number(r"(?i)max[a-z_ ]*tokens=\d+ cannot be greater than [a-z_]+=(\d+)"))
         .or_else(|| number(r"(?i)at most (\d+) (?:completion|output)? ?tokens"))
         .or_else(|| number(r"(?i)\d+ *> *(\d+),? which is the maximum"))
         .or_else(|| number(r"(?i)max[a-z_ ]*tokens[^0-9]*(?:less than or equal to|<=|at most|exceed)[^0-9]{0,20}(\d+)"))

@@ -107,6 +107,10 @@ fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
         ),
         ("Requests with max_tokens > 4096 must have stream=true", cap(4096)),
         (
+            "max_tokens=100000 cannot be greater than max_model_len=4096. Please request fewer output tokens.",
+            cap(4096),
+        ),
+        (
             "This request requires more credits, or fewer max_tokens. You requested up to 8192 tokens, but can only \
              afford 3000.",
             cap(3000),
