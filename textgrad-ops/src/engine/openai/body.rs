@@ -2,9 +2,10 @@
 
 use derive_setters::Setters;
 use serde_json::{Map, Value, json};
-use textgrad_core::{EngineError, ErrorKind, Message, Part, Request};
+use textgrad_core::{EngineError, Message, Part, Request};
 
 use super::{OpenAi, OpenAiBuilder};
+use crate::engine::unsupported;
 use crate::engine::wire::{check, refuse_own, set, stop};
 
 /// The name under which the longest answer is sent.
@@ -127,8 +128,7 @@ impl OpenAi {
         }
         if let Some(format) = &request.format {
             if shape.no_json_schema {
-                return Err(EngineError::new(
-                    ErrorKind::Unsupported,
+                return Err(unsupported(
                     "this server cannot hold its answers to a JSON schema; ask without a format, or use \
                      another engine",
                 ));
@@ -170,7 +170,7 @@ fn part(part: &Part) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
+    use textgrad_core::{ErrorKind, Format, Image, MessageRole, Purpose, Sampling};
 
     use super::*;
 

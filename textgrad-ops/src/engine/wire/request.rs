@@ -1,9 +1,9 @@
 //! Parts of requests that all wire formats share: the turns of a conversation, and the parameters of a body.
 
 use serde_json::{Map, Value};
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part, Sampling};
+use textgrad_core::{EngineError, Message, MessageRole, Part, Sampling};
 
-use crate::engine::invalid;
+use crate::engine::{invalid, unsupported};
 
 /// The fields of a JSON object.
 pub(crate) type Fields = Map<String, Value>;
@@ -43,8 +43,7 @@ pub(crate) fn check(sampling: &Sampling) -> Result<(), EngineError> {
 pub(crate) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
     match sampling.top_logprobs {
         None => Ok(()),
-        Some(_) => Err(EngineError::new(
-            ErrorKind::Unsupported,
+        Some(_) => Err(unsupported(
             "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
         )),
     }
@@ -103,7 +102,7 @@ impl<'a> Conversation<'a> {
     /// `is_sendable` refuses and turns without any part.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an image in a system message, [`ErrorKind::InvalidRequest`] if nothing
+    /// `ErrorKind::Unsupported` for an image in a system message, `ErrorKind::InvalidRequest` if nothing
     /// is left to be answered.
     pub(crate) fn new(
         messages: &'a [Message],
@@ -114,8 +113,7 @@ impl<'a> Conversation<'a> {
         for message in messages {
             if message.role == MessageRole::System {
                 if message.has_image() {
-                    return Err(EngineError::new(
-                        ErrorKind::Unsupported,
+                    return Err(unsupported(
                         "this server takes only text in a system message, but one has an image; move \
                          it to a user message",
                     ));
@@ -146,7 +144,7 @@ impl<'a> Conversation<'a> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::Image;
+    use textgrad_core::{ErrorKind, Image};
 
     use super::*;
 
