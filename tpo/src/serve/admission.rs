@@ -104,9 +104,7 @@ impl Admission {
             match is_queued {
                 false => {
                     state.running += 1;
-                    let running =
-                        Running { admission: self.clone(), begun: tokio::time::Instant::now() };
-                    return Ok(Permit { _running: running, _counted: counted });
+                    return Ok(Permit { _running: Running::new(self), _counted: counted });
                 }
                 true => {
                     state.queued += 1;
@@ -138,6 +136,12 @@ impl Admission {
                 Err(ApiError::busy(message, retry_after))
             }
         }
+    }
+}
+
+impl Running {
+    fn new(admission: &Admission) -> Self {
+        Self { admission: admission.clone(), begun: tokio::time::Instant::now() }
     }
 }
 
@@ -179,11 +183,7 @@ impl Drop for Running {
             // Who waits no longer is passed over.
             if let Some(sender) = sender.filter(|sender| !sender.is_closed()) {
                 state.running += 1;
-                let running = Running {
-                    admission: self.admission.clone(),
-                    begun: tokio::time::Instant::now(),
-                };
-                next.push((sender, running));
+                next.push((sender, Running::new(&self.admission)));
             }
         }
         drop(state);

@@ -17,8 +17,7 @@ use super::builder::ServerBuilder;
 use super::error::ApiError;
 use super::keys::Client;
 use super::metrics::{Load, Metrics};
-use super::model::{Target, target};
-use super::options::{MaxSearch, SearchOptions};
+use super::options::{MaxSearch, SearchOptions, Target, target};
 use super::recent::Recent;
 use super::request::Ask;
 use super::search::Job;
@@ -130,7 +129,7 @@ impl App {
             }
             let message = format!(
                 "{first} cannot be served with a search; send the request to the model {:?}, which has none",
-                super::model::POLICY
+                super::options::POLICY
             );
             return Err(ApiError::invalid(first.as_str(), message));
         }

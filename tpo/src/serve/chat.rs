@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::error::ApiError;
-use super::json::set;
 use super::reply::{Head, Reply, ReplyChoice};
-use super::request::Ask;
+use super::request::{Ask, set};
 use super::search::Progress;
 use super::stream::{data, pieces};
 

@@ -71,9 +71,11 @@ impl Keys {
     /// # Errors
     /// [`Error::Input`] if it cannot be read, and those of [`parse`](Self::parse).
     pub async fn load(path: &Path) -> Result<Self, Error> {
-        let text = tokio::fs::read_to_string(path).await.map_err(|error| Error::Input {
-            source_name: path.display().to_string(),
-            reason: format!("expected a file of keys, cannot be read: {error}"),
+        let text = tokio::fs::read_to_string(path).await.map_err(|error| {
+            Error::input(
+                path.display(),
+                format!("expected a file of keys, cannot be read: {error}"),
+            )
         })?;
         Self::parse(&text)
     }
@@ -138,7 +140,7 @@ pub fn hashed_key(name: &str, key: &str) -> String {
 
 fn invalid(line: usize, expected: &str) -> Error {
     let reason = format!("expected {expected}");
-    Error::Input { source_name: format!("keys, line {line}"), reason }
+    Error::input(format!("keys, line {line}"), reason)
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use serde_json::Value as Json;
 use textgrad_core::{Image, Message, MessageRole, Part};
 
 use super::error::ApiError;
-use super::json::field;
-use super::request::expected;
+use super::request::{expected, field};
 
 /// A message, or what makes it one for the policy itself.
 pub(crate) enum Turn {

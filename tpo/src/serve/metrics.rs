@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use strum::IntoStaticStr;
 use textgrad_core::{Purpose, Usage};
 
 use crate::search::UsageRecord;
@@ -13,7 +14,8 @@ use crate::search::UsageRecord;
 const BOUNDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 /// The end of a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum SearchEnd {
     /// All iterations, or a rule of early stopping.
     Complete,
@@ -24,18 +26,6 @@ pub(crate) enum SearchEnd {
     Failed,
     /// The client went away.
     Cancelled,
-}
-
-impl SearchEnd {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Gated => "gated",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// The figures of a server since its start.
@@ -132,7 +122,8 @@ impl Metrics {
         }
         text.family("tpo_searches_total", "counter", "Searches by their end.");
         for (end, count) in &figures.searches {
-            text.sample(&format!("{{end=\"{}\"}}", end.as_str()), *count as f64);
+            let end: &str = end.into();
+            text.sample(&format!("{{end=\"{end}\"}}"), *count as f64);
         }
         let durations = &figures.durations;
         text.family("tpo_search_duration_seconds", "histogram", "Duration of searches.");

@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use textgrad_core::truncate;
 
 use super::error::ApiError;
-use super::json::set;
 use super::keys::Client;
 use super::metrics::SearchEnd;
+use super::request::set;
 use super::search::{Answered, Job};
 use crate::search::{Alignment, SearchEvent};
 

@@ -7,7 +7,7 @@
 //! it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use crate::journal::{self, QueryJournal, digest};
 use crate::query::Query;
 use crate::run::{RecordedRun, ResultRecord, RunConfig, RunFolder, SERVED, Status};
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
+use crate::util::open_existing;
 
 /// The source of served queries, in the settings of a run.
 const SOURCE: &str = "served";
@@ -45,11 +46,7 @@ pub(crate) struct Recorder {
 /// A run folder; none while it is not open. It is locked while it is opened or closed.
 type Slot = Arc<AsyncMutex<Option<Arc<ServedRun>>>>;
 
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("root", &self.root).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(Recorder { root });
 
 /// An open run folder.
 struct ServedRun {
@@ -343,11 +340,7 @@ async fn results(path: PathBuf) -> Result<BTreeMap<usize, ResultRecord>, Error> 
 
 /// Reads the lines of a file; none, if it is not there.
 fn lines<T: DeserializeOwned>(path: &Path, mut each: impl FnMut(T)) -> Result<(), Error> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io(path, "cannot be opened")(error)),
-    };
+    let Some(file) = open_existing(path)? else { return Ok(()) };
     let mut reader = Reader::new(BufReader::new(file));
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
         let wrong = |reason| Error::Record { path: path.to_owned(), line: line.number, reason };

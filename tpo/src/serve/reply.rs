@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json, json};
 use textgrad_core::{Choice, Response, Sampling, Usage};
 
-use super::json::set;
 use super::metrics::SearchEnd;
-use super::request::Ask;
+use super::request::{Ask, set};
 use super::search::{Answered, Job};
 use crate::search::CandidateRecord;
 

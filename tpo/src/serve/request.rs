@@ -5,7 +5,6 @@ use textgrad_core::{Message, MessageRole, Part, Sampling};
 use textgrad_ops::util::json::type_name;
 
 use super::error::ApiError;
-use super::json::field;
 use super::message::{Turn, message};
 use super::options::SearchOptions;
 use crate::query::Query;
@@ -254,6 +253,18 @@ fn needs_policy(name: &str, value: &Json) -> bool {
         ("tool_choice" | "function_call", choice) => choice != "none" && choice != "auto",
         ("top_logprobs", count) => count.as_u64() != Some(0),
         _ => true,
+    }
+}
+
+/// A field of an object; null where there is none.
+pub(crate) fn field<'a>(json: &'a Json, name: &str) -> &'a Json {
+    json.get(name).unwrap_or(&Json::Null)
+}
+
+/// Sets a field of an object. Other values stay as they are.
+pub(crate) fn set(json: &mut Json, name: &str, value: impl Into<Json>) {
+    if let Json::Object(fields) = json {
+        fields.insert(name.to_owned(), value.into());
     }
 }
 

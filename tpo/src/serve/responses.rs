@@ -6,9 +6,8 @@ use textgrad_core::{Message, MessageRole};
 
 use super::api::Api;
 use super::error::ApiError;
-use super::json::{field, set};
 use super::reply::{Head, Reply};
-use super::request::{Ask, expected, object};
+use super::request::{Ask, expected, field, object, set};
 use super::search::Progress;
 use super::stream::pieces;
 

@@ -15,9 +15,9 @@ use super::api::serve;
 use super::app::{App, guard};
 use super::chat::Chat;
 use super::error::ApiError;
-use super::json::set;
 use super::keys::Client;
-use super::model::{listed, target};
+use super::options::{listed, target};
+use super::request::set;
 use super::responses::Responses;
 
 pub(crate) fn router(app: Arc<App>) -> Router {

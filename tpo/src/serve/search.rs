@@ -6,20 +6,19 @@ use std::time::Duration;
 use serde::Serialize;
 use textgrad_core::{Engine, EngineError, ErrorKind, describe};
 use textgrad_ops::CancellationToken;
-use textgrad_ops::layer::Money;
+use textgrad_ops::layer::{Layered, Money};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::app::App;
-use super::budget::RequestBudget;
 use super::error::ApiError;
-use super::images::WithImages;
 use super::keys::Client;
 use super::metrics::SearchEnd;
 use super::options::SearchOptions;
 use super::record::{Recorded, request_key};
 use super::reply::ranked;
 use super::request::Ask;
+use super::scope::{RequestBudget, WithImages};
 use crate::config::{Mode, StopReason, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
@@ -184,7 +183,7 @@ impl Phase<'_> {
         let engine = |engine: &Arc<dyn Engine>| {
             let mut engine = Arc::clone(engine);
             if self.job.ask.has_image() {
-                engine = Arc::new(WithImages::new(engine, &self.job.ask.messages));
+                engine = Arc::new(Layered::new(engine, WithImages::new(&self.job.ask.messages)));
             }
             self.budget.engine(&engine)
         };
