@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use textgrad_core::{EngineError, Error as CoreError, PromptError};
@@ -323,6 +324,16 @@ impl Error {
     /// The error of a setting.
     pub fn config(setting: &'static str, expected: &'static str, got: impl Into<String>) -> Self {
         Self::Config { setting, expected, got: got.into() }
+    }
+
+    /// The error of what cannot be written into a journal or beside it.
+    pub(crate) fn journal_write(error: impl Display) -> Self {
+        Self::JournalWrite { reason: error.to_string() }
+    }
+
+    /// The error of input that cannot be used: where it is, and why.
+    pub fn input(source_name: impl Display, reason: impl Into<String>) -> Self {
+        Self::Input { source_name: source_name.to_string(), reason: reason.into() }
     }
 
     /// What becomes of a failure at a file or a folder: `Error::io(path, "cannot be written")`.

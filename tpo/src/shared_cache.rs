@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +17,7 @@ use crate::journal::{self, Record, StepKey, scan};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::Tpo;
+use crate::util::open_existing;
 
 /// The maximum number of completions in memory. Older ones are dropped, and requested again.
 const MAX_RESPONSES: usize = 16_384;
@@ -65,11 +65,7 @@ impl SharedCache {
     /// reports them.
     pub fn load(&self, run: &Path) -> Result<(), Error> {
         let path = run.join(journal::FILE);
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
-        };
+        let Some(file) = open_existing(&path)? else { return Ok(()) };
         scan(&file, &path, |_, record: &Record| self.add(record))?;
         Ok(())
     }

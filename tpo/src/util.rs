@@ -1,5 +1,6 @@
 //! Texts without repetitions, defaults that files omit, types that files hold as texts, and files of JSON.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -39,6 +40,14 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, schema: u32) -> Result
         return Err(wrong(format!("expected schema {schema}, got {found}")));
     }
     serde_json::from_str(&text).map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+/// Opens a file for reading. `None` if there is none. It blocks.
+pub(crate) fn open_existing(path: &Path) -> Result<Option<File>, Error> {
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some).map_err(Error::io(path, "cannot be read")),
+    }
 }
 
 /// Conversions by `Display` and `FromStr`, for `#[serde(try_from = "String", into = "String")]`.

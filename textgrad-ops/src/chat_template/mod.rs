@@ -6,7 +6,6 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -233,8 +232,4 @@ impl ChatTemplate {
     }
 }
 
-impl fmt::Debug for ChatTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatTemplate").field("bos_token", &self.bos_token()).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(ChatTemplate, bos_token);

@@ -29,6 +29,11 @@ fn invalid(message: impl Into<String>) -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, message)
 }
 
+/// The error of what a server or its API has not.
+fn unsupported(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::Unsupported, message)
+}
+
 /// Whether a text may stand for one segment of a path: it cannot lead out of it.
 fn is_path_segment(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);

@@ -101,10 +101,7 @@ impl Prices {
     /// [`ErrorKind::InvalidRequest`], with line and column, if it is none.
     pub fn from_json(text: &str) -> Result<Self, EngineError> {
         serde_json::from_str(text).map_err(|error| {
-            EngineError::new(
-                ErrorKind::InvalidRequest,
-                "expected prices per million tokens as a JSON object, {\"MODEL\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}; \"cached\" is optional",
-            )
+            invalid("expected prices per million tokens as a JSON object, {\"MODEL\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}; \"cached\" is optional")
             .with_source(error)
         })
     }
@@ -115,12 +112,7 @@ impl Prices {
     /// [`ErrorKind::InvalidRequest`] if the file cannot be read or holds no table.
     pub async fn load(path: impl AsRef<Path>) -> Result<Self, EngineError> {
         let path = path.as_ref();
-        let wrong = |what: &str| {
-            EngineError::new(
-                ErrorKind::InvalidRequest,
-                format!("the prices in {}: {what}", path.display()),
-            )
-        };
+        let wrong = |what: &str| invalid(format!("the prices in {}: {what}", path.display()));
         let text = tokio::fs::read_to_string(path).await;
         let text = text.map_err(|error| wrong("the file cannot be read").with_source(error))?;
         Self::from_json(&text)
@@ -137,18 +129,20 @@ impl Prices {
     pub(super) fn require(&self, engine: &str) -> Result<Price, EngineError> {
         self.of(engine).ok_or_else(|| {
             let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
-            EngineError::new(
-                ErrorKind::InvalidRequest,
-                format!(
+            invalid(format!(
                     "expected a price for the engine {engine:?}, for the budget is of money; the table has {}; add one, 0 if it costs nothing",
                     match known.is_empty() {
                         true => "none".to_owned(),
                         false => truncate(&known.join(", "), 200),
                     }
-                ),
-            )
+                ))
         })
     }
+}
+
+/// The error of a price or an amount that cannot be used.
+fn invalid(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, message)
 }
 
 /// Units are held as whole billionths of a thousandth: a token at the price of one unit for a million tokens.
@@ -176,10 +170,7 @@ impl Money {
             // In range, and rounded: nothing is lost by it.
             return Ok(Self((units * PER_UNIT).round() as u64));
         }
-        Err(EngineError::new(
-            ErrorKind::InvalidRequest,
-            format!("expected an amount of money from 0 to 18 million units, got {units}"),
-        ))
+        Err(invalid(format!("expected an amount of money from 0 to 18 million units, got {units}")))
     }
 
     /// The amount in units.

@@ -12,7 +12,7 @@ use textgrad_core::{
 };
 
 use super::call::LlmCallBuilder;
-use super::no_answer::no_answer;
+use super::no_answer;
 use super::quote::quote_call;
 use crate::function::StringFn;
 use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
@@ -344,7 +344,7 @@ impl Op for LlmFeedback {
         let response = self.settings.engine.complete(&self.request).await?;
         // A blank text is nothing to say.
         if response.choices.is_empty() {
-            return Err(no_answer(&response).into());
+            return Err(no_answer::of_response(&response).into());
         }
         let choices = response.choices.into_iter().take(1);
         Ok(choices.map(|choice| Output::new(choice.text, Arc::clone(&self.role))).collect())

@@ -1,6 +1,5 @@
 //! Optimizers: from feedback to new texts.
 
-mod constrained;
 mod descent;
 pub(crate) mod edits;
 mod graph;

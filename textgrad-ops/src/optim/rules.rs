@@ -5,6 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Check, Choice, Error, Parameter, catch_panic, truncate};
 
+use super::edits;
+use crate::tags::Tags;
+
 /// A rule that a text breaks: `rule`, `problem`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
@@ -100,4 +103,21 @@ impl Rejected {
             text => format!("{}; it began: {:?}", self.problem, truncate(text, 80)),
         }
     }
+}
+
+/// The grammar of a reply in GBNF: the whole text between its tags, or so many edits at most in place of it.
+pub(super) fn grammar(whole: &Tags, limit: Option<u32>) -> String {
+    let Some(limit) = limit else { return whole.grammar() };
+    let [edit, find, replace, insert] = edits::tags();
+    let (start, end, more) = (edit.start(), edit.end(), limit.saturating_sub(1));
+    let parts = r#"(find "\n" (replace | insert) | insert)"#;
+    [
+        format!("root ::= edits | text\nedits ::= edit (\"\\n\" edit){{0,{more}}}\n"),
+        format!("edit ::= \"{start}\\n\" {parts} \"\\n{end}\"\n"),
+        find.rules("find", "", false),
+        replace.rules("replace", "", true),
+        insert.rules("insert", "", false),
+        whole.rules("text", "\n", false),
+    ]
+    .concat()
 }

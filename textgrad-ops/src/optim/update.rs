@@ -8,10 +8,9 @@ use textgrad_core::{
     Op, OpFailure, Output, Purpose, Request, Seed, Variable, apply,
 };
 
-use super::constrained;
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::edits::{apply_edits, is_editable};
-use super::rules::{Rejected, Rules, broken};
+use super::rules::{Rejected, Rules, broken, grammar};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
 use crate::tags::{Marks, NO_ANSWER, unwrap_fence, with_note};
@@ -164,7 +163,7 @@ impl Update {
             request.prediction = Some(Arc::clone(&self.base));
         }
         if self.settings.constrained_decoding {
-            let grammar = constrained::grammar(tags, for_edits.then_some(self.settings.edits));
+            let grammar = grammar(tags, for_edits.then_some(self.settings.edits));
             request.format = Some(Format::grammar(grammar));
         }
         Ok(request)

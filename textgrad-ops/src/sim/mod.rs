@@ -283,6 +283,11 @@ impl Task<'_> {
     }
 }
 
+/// The error of a request that the simulation cannot answer.
+fn unsupported(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::Unsupported, message)
+}
+
 fn tagged(tag: &str, text: &str) -> String {
     format!("<{tag}>\n{text}\n</{tag}>")
 }
@@ -305,14 +310,12 @@ impl Engine for Sim {
             ));
         }
         if request.messages.iter().any(Message::has_image) {
-            return Err(EngineError::new(
-                ErrorKind::Unsupported,
+            return Err(unsupported(
                 "the simulation cannot see images; use an engine with a vision model",
             ));
         }
         if request.format.is_some() {
-            return Err(EngineError::new(
-                ErrorKind::Unsupported,
+            return Err(unsupported(
                 "the simulation writes plain text only, but a format was asked for; leave it out or use \
                  another engine",
             ));

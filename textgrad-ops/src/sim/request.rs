@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
+use textgrad_core::{EngineError, Message, MessageRole};
 
 use super::counting::{Question, Work, work};
 use super::fuse::Fuse;
@@ -241,20 +241,17 @@ fn unsupported(
         true => "none".to_owned(),
         false => names.iter().copied().collect::<Vec<_>>().join(", "),
     };
-    EngineError::new(
-        ErrorKind::Unsupported,
-        format!(
-            "the simulation does not recognise this request: sections seen: {}; names mentioned: {}; \
+    super::unsupported(format!(
+        "the simulation does not recognise this request: sections seen: {}; names mentioned: {}; \
              output tag: {}; assistant turn: {}. needed for a loss: QUERY in a system message that mentions \
              no other marker; for a gradient: VARIABLE in the last user message, and LM_OUTPUT in it or an \
              assistant turn before it; for an update: a pair of output tags named outside of sections, \
              VARIABLE and FEEDBACK in the last user message; for a reduce: two or more FEEDBACK sections \
              and no VARIABLE. a prompt pack must keep these markers, each opening at the start of a line \
              (see the documentation of the module sim), or use another engine",
-            list(sections),
-            list(mentioned),
-            tag.unwrap_or("none"),
-            if assistant { "yes" } else { "no" },
-        ),
-    )
+        list(sections),
+        list(mentioned),
+        tag.unwrap_or("none"),
+        if assistant { "yes" } else { "no" },
+    ))
 }

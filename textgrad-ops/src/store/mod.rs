@@ -16,7 +16,6 @@ mod flight;
 mod key;
 mod log;
 mod memory;
-mod outcome;
 #[cfg(feature = "page")]
 mod page;
 mod record;

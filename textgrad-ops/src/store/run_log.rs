@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use textgrad_core::{EngineError, Request, Response};
 
 use super::log::{Entry, Line, VERSION};
-use super::outcome::{CallOutcome, millis};
 use crate::util::fs;
 use crate::util::json::error_in_line;
 use crate::util::jsonl::Reader;
@@ -199,5 +198,32 @@ pub enum LogError {
 impl LogError {
     pub(super) fn io(path: &Path, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.to_owned(), action, source }
+    }
+}
+
+/// A response or an error.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Result<Response, EngineError>")]
+enum CallOutcome {
+    #[serde(rename = "response")]
+    Ok(Response),
+    #[serde(rename = "error")]
+    Err(EngineError),
+}
+
+/// A duration in milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        // Microseconds are more than any clock of a network call is good for.
+        ((time.as_secs_f64() * 1e6).round() / 1e3).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let ms = f64::deserialize(from)?;
+        Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::item::Item;
-use super::records::{records, wrong};
+use super::records::records;
 use crate::error::Error;
 use crate::query::Query;
 
@@ -33,7 +33,7 @@ pub struct Prompt {
 pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
     let read = (1..).zip(records::<Prompt>(source, text)?);
     let prompts = read.map(|(number, (location, prompt))| match prompt.prompt.trim().is_empty() {
-        true => Err(wrong(location, "expected a prompt, got an empty text".to_owned())),
+        true => Err(Error::input(location, "expected a prompt, got an empty text")),
         false => Ok(Prompt { number, ..prompt }),
     });
     prompts.collect()

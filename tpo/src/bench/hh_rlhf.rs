@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::item::Item;
-use super::records::{records, wrong};
+use super::records::records;
 use crate::error::Error;
 use crate::input::{ASSISTANT, dialogue, of_turns};
 use crate::query::Query;
@@ -58,10 +58,10 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Dialogue>, Error> {
 fn parsed(number: usize, location: &str, line: &Pair) -> Result<Dialogue, Error> {
     let Some((asked, answer)) = line.chosen.rsplit_once(ASSISTANT) else {
         let reason = "expected \"chosen\" to have a turn \"\\n\\nAssistant:\", got none";
-        return Err(wrong(location, reason.to_owned()));
+        return Err(Error::input(location, reason));
     };
     let prompt = format!("{asked}{ASSISTANT}");
-    let query = of_turns(dialogue(asked)).map_err(|reason| wrong(location, reason))?;
+    let query = of_turns(dialogue(asked)).map_err(|reason| Error::input(location, reason))?;
     let rejected = line.rejected.strip_prefix(&prompt).map(|end| end.trim().to_owned());
     Ok(Dialogue { number, prompt, query, chosen: answer.trim().to_owned(), rejected })
 }

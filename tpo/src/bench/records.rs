@@ -21,15 +21,11 @@ pub async fn read_file(path: &Path) -> Result<String, Error> {
     blocking(move || {
         let name = path.display().to_string();
         let bytes = std::fs::read(&path);
-        let bytes = bytes.map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
+        let bytes =
+            bytes.map_err(|error| Error::input(&name, format!("cannot be read: {error}")))?;
         Ok(decode(&name, &bytes)?)
     })
     .await
-}
-
-/// An error of what was read at a location.
-pub(super) fn wrong(location: impl Display, reason: String) -> Error {
-    Error::Input { source_name: location.to_string(), reason }
 }
 
 /// The records of a JSON list or of JSONL, each with its location for errors. A file without any is refused.
@@ -53,9 +49,9 @@ pub(super) fn csv_records<T: DeserializeOwned>(
 ) -> Result<Vec<(String, T)>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '[']) {
-        return Err(wrong(
+        return Err(Error::input(
             source,
-            "expected CSV with the columns in its first line, got JSON".into(),
+            "expected CSV with the columns in its first line, got JSON",
         ));
     }
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -70,7 +66,7 @@ fn placed<T, E: Display>(
     let parsed = parsed.map(|(location, record)| (location, record.map_err(|e| e.to_string())));
     let records = read_all(source, parsed)?;
     if records.is_empty() {
-        return Err(wrong(source, "expected at least one record, found none".to_owned()));
+        return Err(Error::input(source, "expected at least one record, found none"));
     }
     Ok(records)
 }
@@ -84,7 +80,10 @@ pub(super) fn unique<'a>(
     for (location, id) in ids {
         if !seen.insert(id) {
             let short = textgrad_core::truncate(id, 60);
-            return Err(wrong(location, format!("expected each {what} once, got {short:?} again")));
+            return Err(Error::input(
+                location,
+                format!("expected each {what} once, got {short:?} again"),
+            ));
         }
     }
     Ok(())
@@ -96,7 +95,7 @@ pub(super) fn unique<'a>(
 /// None in practice.
 pub fn to_json<T: Serialize>(records: &[T]) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(records);
-    text.map_err(|error| wrong("a record", error.to_string()))
+    text.map_err(|error| Error::input("a record", error.to_string()))
 }
 
 /// Records as JSONL: pairs of HH-RLHF, judgments of Arena-Hard, grades of MATH-500.
@@ -106,7 +105,7 @@ pub fn to_json<T: Serialize>(records: &[T]) -> Result<String, Error> {
 pub fn to_jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
     let lines = records.iter().map(|record| Ok(serde_json::to_string(record)? + "\n"));
     let text = lines.collect::<Result<String, serde_json::Error>>();
-    text.map_err(|error| wrong("a record", error.to_string()))
+    text.map_err(|error| Error::input("a record", error.to_string()))
 }
 
 /// Records as CSV: completions of XSTest, graded or not.
@@ -114,7 +113,7 @@ pub fn to_jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
 /// # Errors
 /// None in practice.
 pub fn to_csv<T: Serialize>(records: &[T]) -> Result<String, Error> {
-    let failed = |reason: String| wrong("a record", reason);
+    let failed = |reason: String| Error::input("a record", reason);
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
         writer.serialize(record).map_err(|error| failed(error.to_string()))?;

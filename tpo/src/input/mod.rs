@@ -1,12 +1,11 @@
 //! Queries from data files, and built-in ones.
 
-mod read_all;
 mod record;
 
 use derive_setters::Setters;
 use textgrad_ops::data::{self, DataFormat};
 
-pub(crate) use self::read_all::read_all;
+pub(crate) use self::record::read_all;
 #[cfg(feature = "bench")]
 pub(crate) use self::record::{ASSISTANT, dialogue, of_turns};
 use crate::error::Error;
@@ -49,7 +48,7 @@ impl Input {
     pub fn parse(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error> {
         let records = data::records(name, contents.as_ref(), self.format).map_err(input_error)?;
         if records.is_empty() {
-            return Err(wrong(name, "expected at least one query, found none".to_owned()));
+            return Err(Error::input(name, "expected at least one query, found none"));
         }
         let column = self.prompt_column.as_deref();
         let queries = records.into_iter().map(|data::Record { location, value }| {
@@ -89,13 +88,9 @@ pub fn parse(name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error
 /// An error of data, as one of input.
 pub(crate) fn input_error(error: textgrad_ops::Error) -> Error {
     match error {
-        textgrad_ops::Error::Data { location, reason, .. } => wrong(location, reason),
+        textgrad_ops::Error::Data { location, reason, .. } => Error::input(location, reason),
         other => other.into(),
     }
-}
-
-fn wrong(source_name: impl Into<String>, reason: String) -> Error {
-    Error::Input { source_name: source_name.into(), reason }
 }
 
 #[cfg(test)]

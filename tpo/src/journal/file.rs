@@ -154,10 +154,7 @@ impl Journal {
     /// # Errors
     /// [`Error::JournalWrite`] if that cannot be written; the run is as it was then.
     pub(crate) async fn extend(self, config: Json) -> Result<Self, Error> {
-        if let Some(writer) = &self.0.writer {
-            let written = writer.write(&NewRecord::Extended { config: config.clone() });
-            written.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-        }
+        self.note(&NewRecord::Extended { config: config.clone() })?;
         let inner = Arc::unwrap_or_clone(self.0);
         let finished = FinishedQueries::new();
         Ok(Self(Arc::new(JournalInner { config, finished, ..inner })))
@@ -206,8 +203,7 @@ const HEAD: &[u8] = br#"{"type":"run","#;
 
 /// Writes a line of a journal that is being opened.
 fn append(mut file: &File, path: &Path, record: &NewRecord<'_>) -> Result<(), Error> {
-    let line = line_with_checksum(record)
-        .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+    let line = line_with_checksum(record).map_err(Error::journal_write)?;
     file.write_all(line.as_bytes()).map_err(Error::io(path, "cannot be written"))
 }
 

@@ -28,7 +28,7 @@ impl Journal {
     /// [`Error::JournalWrite`] if that cannot be written.
     pub(crate) fn note(&self, record: &NewRecord<'_>) -> Result<(), Error> {
         let written = self.0.writer.as_ref().map_or(Ok(()), |writer| writer.write(record));
-        written.map_err(|error| Error::JournalWrite { reason: error.to_string() })
+        written.map_err(Error::journal_write)
     }
 
     /// Writes steps that are lines of a journal.
@@ -38,7 +38,7 @@ impl Journal {
     #[cfg(feature = "queue")]
     pub(crate) fn append(&self, lines: &[u8]) -> Result<(), Error> {
         let written = self.0.writer.as_ref().map_or(Ok(()), |writer| writer.append(lines));
-        written.map_err(|error| Error::JournalWrite { reason: error.to_string() })
+        written.map_err(Error::journal_write)
     }
 
     /// What searching queries at a queue took, when the journal was opened.

@@ -11,11 +11,9 @@ use textgrad_ops::util::jsonl::line_with_checksum;
 
 use super::address::QueueAddress;
 use super::entry::{EntryKind, QueryHead};
-use super::held::{HeldQueue, StudyRun, failed, refused};
-use super::lease::Lease;
+use super::held::{HeldQueue, Lease, StudyRun, failed, refused};
 use super::log::{LogError, QueueLog};
-use super::open::{News, OpenQuery, StepId, step_id};
-use super::tail::Tail;
+use super::open::{News, OpenQuery, StepId, Tail, step_id};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::journal::{Journal, NewRecord, Record};
@@ -102,8 +100,7 @@ impl Coordinator {
             return Err(Error::config("out", "a directory of the run beside a queue", "none"));
         };
         let is_followed = run.study.as_ref().is_some_and(|run| run.is_followed);
-        let run = serde_json::to_vec(&run)
-            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        let run = serde_json::to_vec(&run).map_err(Error::journal_write)?;
         let announced = log.replace(&log.subject("run"), announced, run, &batch.cancellation).await;
         announced.map_err(|error| failed(&log, &error))?;
         batch.progress.set_workers(0);

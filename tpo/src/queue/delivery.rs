@@ -12,9 +12,8 @@ use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::of_age;
 use tracing::{Instrument as _, Span, info_span};
 
-use super::entry::{EntryKind, ReadQuery};
+use super::entry::{EntryKind, ReadQuery, Recorder};
 use super::log::{Attempts, LogError, QueueLog};
-use super::recorder::Recorder;
 use crate::SharedCache;
 use crate::batch::QueryOutcome;
 use crate::error::Error;

@@ -27,20 +27,17 @@ mod coordinator;
 mod delivery;
 mod entry;
 mod held;
-mod lease;
 mod log;
 mod open;
-mod recorder;
-mod tail;
 mod worker;
 
 pub use self::address::QueueAddress;
 pub use self::cache::{NatsCache, NatsStore};
 pub(crate) use self::coordinator::Coordinator;
 pub use self::coordinator::QueueOptions;
+pub(crate) use self::entry::Recorder;
 pub(crate) use self::held::HeldQueue;
 pub(crate) use self::open::QueryCounts;
-pub(crate) use self::recorder::Recorder;
 pub use self::worker::{Worker, WorkerReport};
 
 use std::time::Duration;

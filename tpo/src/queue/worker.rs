@@ -25,11 +25,7 @@ pub struct Worker {
     run: RunMessage,
 }
 
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("name", &self.name()).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(Worker, name);
 
 /// What a worker did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,9 +1,7 @@
 //! The numbers of a run that figures need.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
 
 use textgrad_core::{Purpose, Usage};
 
@@ -11,6 +9,7 @@ use super::held_out::{HeldOut, HeldOutGrade};
 use crate::error::Error;
 use crate::journal::{Record, RecordHead, scan};
 use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
+use crate::util::open_existing;
 
 /// The numbers of a run: no texts, so that runs of any length fit.
 #[derive(Debug, Clone)]
@@ -236,11 +235,7 @@ fn scored_tokens(record: &ResultRecord) -> u64 {
 /// The time of all calls. Lines that cannot be read are skipped; `verify` reports them.
 fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
     let path = run.journal();
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
-    };
+    let Some(file) = open_existing(&path)? else { return Ok(None) };
     let mut millis = 0_u64;
     scan(&file, &path, |_, record: &RecordHead| {
         if let Record::Call { ms, .. } = record {

@@ -75,8 +75,7 @@ impl HeldOut {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub fn write(&self, run: &RecordedRun) -> Result<(), Error> {
-        let text = serde_json::to_string(self)
-            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        let text = serde_json::to_string(self).map_err(Error::journal_write)?;
         let path = path(run);
         fs::replace(&path, format!("{text}\n").as_bytes())
             .map_err(Error::io(&path, "cannot be written"))

@@ -151,8 +151,7 @@ impl RunConfig {
     }
 
     pub(crate) fn to_json(&self) -> Result<Json, Error> {
-        serde_json::to_value(self)
-            .map_err(|error| Error::JournalWrite { reason: error.to_string() })
+        serde_json::to_value(self).map_err(Error::journal_write)
     }
 
     /// What keeps a run with these settings from continuing one with `then`: each as `setting: then, now`.

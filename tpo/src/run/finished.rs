@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -19,6 +19,7 @@ use super::shard::{Shard, indices};
 use crate::error::Error;
 use crate::journal::{FinishedQueries, SCHEMA};
 use crate::query::Query;
+use crate::util::open_existing;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -78,11 +79,7 @@ impl FinishedResults {
         let by_crc: HashMap<u32, usize> =
             finished.iter().map(|(query, crc)| (*crc, *query)).collect();
         for path in [results.to_owned(), partial_path(results)] {
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
-            };
+            let Some(file) = open_existing(&path)? else { continue };
             let failed = Error::io(&path, "cannot be read");
             let mut reader = Reader::new(BufReader::with_capacity(BUFFER, &file));
             let number = found.files.len();

@@ -104,7 +104,7 @@ impl RunFolder {
         queries: &[Query],
     ) -> Result<(), Error> {
         let config = serde_json::from_value::<RunConfig>(self.journal.config().clone());
-        let config = config.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        let config = config.map_err(Error::journal_write)?;
         let json = config.with_queries(source, queries).to_json()?;
         if *self.journal.config() != json {
             // As in `extend`: a resume repairs the file after a kill between the two writes.
@@ -316,7 +316,7 @@ impl RecordedRun {
                     "expected an id of one query, got {id:?}, which {} have; name one by its index: {named}{more}",
                     several.len()
                 );
-                Err(Error::Input { source_name: self.path.display().to_string(), reason })
+                Err(Error::input(self.path.display(), reason))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use textgrad_ops::util::fs::{partial_path, replace, try_lock};
@@ -10,7 +10,7 @@ use textgrad_ops::util::jsonl::{Reader, line_with_checksum};
 
 use super::config::RunConfig;
 use super::folder::RecordedRun;
-use super::results::Indexed;
+use super::results::{Indexed, lines};
 use super::shard::Shard;
 use super::verify::Verification;
 use crate::error::Error;
@@ -185,11 +185,8 @@ fn join_results(runs: &[&RecordedRun], queries: usize, to: &Path) -> Result<(), 
     let mut parts = Vec::with_capacity(runs.len());
     for run in runs {
         let path = run.path().join("results.jsonl");
-        let file = File::open(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::NoResults { path: run.path().to_owned() },
-            _ => Error::io(&path, "cannot be read")(error),
-        })?;
-        parts.push((run, path, Reader::new(BufReader::new(file))));
+        let reader = lines(run.path(), &path)?;
+        parts.push((run, path, reader));
     }
     let count = parts.len();
     for index in 0..queries {

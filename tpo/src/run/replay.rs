@@ -73,8 +73,7 @@ impl RecordedRun {
         if config.search.mode == Mode::Shuffled && (config.scores.asked || config.scores.relative) {
             let reason = "a search of mode shuffled is repeated with the scores of another query's answers, and a run \
                           whose reward model is a judge or compares answers does not store these: it cannot be drawn";
-            let source_name = self.path().display().to_string();
-            return Err(Error::Input { source_name, reason: reason.to_owned() });
+            return Err(Error::input(self.path().display(), reason));
         }
         let mut differences = Vec::new();
         if pack_digest(prompts) != config.prompts {

@@ -1,7 +1,7 @@
 //! Results of a run: `results.jsonl`.
 
 use std::fs;
-use std::io::{BufReader, ErrorKind};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
 use crate::search::{CandidateRecord, Trajectory};
+use crate::util::open_existing;
 
 /// Bytes that are written at a time: each write is handed to another thread.
 const BUFFER: usize = 256 * 1024;
@@ -183,11 +184,8 @@ pub struct ResultsReader {
 impl ResultsReader {
     pub(super) fn open(run: &Path) -> Result<Self, Error> {
         let path = run.join("results.jsonl");
-        let file = fs::File::open(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::NoResults { path: run.to_owned() },
-            _ => Error::io(&path, "cannot be read")(error),
-        })?;
-        Ok(Self { path, reader: Reader::new(BufReader::new(file)), over: false })
+        let reader = lines(run, &path)?;
+        Ok(Self { path, reader, over: false })
     }
 
     fn read(&mut self) -> Result<Option<ResultRecord>, Error> {
@@ -210,6 +208,13 @@ impl ResultsReader {
             other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
         }
     }
+}
+
+/// The lines of the results of a run.
+pub(super) fn lines(run: &Path, path: &Path) -> Result<Reader<BufReader<fs::File>>, Error> {
+    let file = open_existing(path)?;
+    let file = file.ok_or_else(|| Error::NoResults { path: run.to_owned() })?;
+    Ok(Reader::new(BufReader::new(file)))
 }
 
 impl Iterator for ResultsReader {

@@ -84,19 +84,7 @@ impl fmt::Display for Shard {
     }
 }
 
-impl From<Shard> for String {
-    fn from(shard: Shard) -> Self {
-        shard.to_string()
-    }
-}
-
-impl TryFrom<String> for Shard {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
+crate::util::text_form!(Shard);
 
 /// The indices of the queries of a run or of a part of it.
 pub(super) fn indices(shard: Option<Shard>, queries: usize) -> impl Iterator<Item = usize> {

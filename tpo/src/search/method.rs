@@ -148,6 +148,16 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step of a comparison that so many new versions came of, without losses and feedback.
+    #[must_use]
+    pub fn of(iteration: u32, comparison: Comparison, updates: usize) -> Self {
+        let Comparison { chosen, rejected, weights } = comparison;
+        let mut step = Self::default();
+        step.record =
+            IterationRecord { iteration, chosen, rejected, weights, updates, ..step.record };
+        step
+    }
+
     /// Lets go of the graph that the texts come from.
     pub(super) fn forget_graph(&mut self) {
         self.losses.iter_mut().for_each(|loss| *loss = loss.detach());

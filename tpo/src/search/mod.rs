@@ -21,14 +21,12 @@ mod critique;
 mod guard;
 mod method;
 pub mod methods;
-mod observe;
 mod outcome;
 mod pairs;
 mod pool;
 mod rewrite;
 mod run;
 mod shuffled;
-mod update;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,15 +39,16 @@ use tracing::{Instrument as _, info_span};
 
 pub(crate) use self::adapted::{Adapted, Adaption};
 pub use self::builder::TpoBuilder;
-pub use self::critique::{Critique, ListwiseCritique, PreferenceCritique, TemplateCritique};
+pub use self::critique::{
+    Critique, Descent, ListwiseCritique, PreferenceCritique, TemplateCritique, Update,
+};
 pub use self::guard::{Guard, Suspicion, suspicion};
 pub use self::method::{Iteration, IterationCx, Method, Step};
-pub use self::observe::SearchEvent;
-pub(crate) use self::observe::SearchObserver;
-pub(crate) use self::observe::newest;
 pub use self::outcome::{
-    AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
+    AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, SearchEvent, Trajectory,
+    UsageRecord,
 };
+pub(crate) use self::outcome::{SearchObserver, newest};
 pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
 pub use self::pool::{Candidate, Pool, PoolPolicy};
 pub use self::rewrite::{ComparisonCx, Rewrite};
@@ -57,7 +56,6 @@ use self::run::Search;
 pub use self::shuffled::BorrowedCritique;
 pub(crate) use self::shuffled::DonorQuery;
 use self::shuffled::no_donor;
-pub use self::update::{Descent, Update};
 use crate::config::{Mode, TpoConfig};
 pub use crate::config::{Progress, Spent, StopRule};
 use crate::error::Error;

@@ -7,10 +7,9 @@ use derive_setters::Setters;
 use futures_util::future::join_all;
 use textgrad_core::{Inputs, Output, Seed, Variable, apply, op_fn};
 
-use super::critique::{Critique, PreferenceCritique};
+use super::critique::{Critique, Descent, PreferenceCritique, Update};
 use super::method::{Iteration, IterationCx, Method, Step};
 use super::pairs::{Comparison, PairCx, PairSelection, Pairs};
-use super::update::{Descent, Update};
 use crate::config::TpoConfig;
 use crate::error::Error;
 use crate::prompts::AnswerContext;
@@ -124,11 +123,7 @@ impl Rewrite {
         samples: u32,
         seed: Seed,
     ) -> (Step, Vec<Variable>, Result<(), Error>) {
-        let mut step = Step::default();
-        step.record.iteration = cx.iteration();
-        step.record.chosen = comparison.chosen;
-        step.record.rejected.clone_from(&comparison.rejected);
-        step.record.weights.clone_from(&comparison.weights);
+        let mut step = Step::of(cx.iteration(), comparison.clone(), 0);
         let (mut answers, mut outcome) = (Vec::new(), Ok(()));
         match self.rewrite(cx, index, &comparison, samples, seed, &mut step).await {
             Ok(made) => answers = made,

@@ -11,7 +11,8 @@ use textgrad_core::{
 use textgrad_ops::LlmCall;
 
 use super::method::{Iteration, IterationCx, Step};
-use super::outcome::{AlignError, Alignment, IterationRecord, Trajectory, record};
+use super::outcome::{AlignError, Alignment, Trajectory, record};
+use super::pairs::Comparison;
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedSteps, DonorQuery};
 use super::{TpoParts, guard};
@@ -195,10 +196,8 @@ impl<'a> Search<'a> {
         let outcome = self.tpo.method.iterate(&self.cx(iteration), &mut made).await;
         let is_idle = made.steps.is_empty() && made.answers.is_empty();
         if made.steps.is_empty() && !is_idle {
-            let (chosen, updates) = (self.pool.best().unwrap_or_default(), made.answers.len());
-            let record =
-                IterationRecord { iteration, chosen, updates, ..IterationRecord::default() };
-            made.steps.push(Step { record, ..Step::default() });
+            let chosen = Comparison::new(self.pool.best().unwrap_or_default(), []);
+            made.steps.push(Step::of(iteration, chosen, made.answers.len()));
         }
         let answers = self.keep(made, iteration);
         outcome?;

@@ -1,21 +1,21 @@
 //! The `textgrad` program.
 
 mod cache;
-mod engines;
 mod entries;
 mod output;
-mod page;
 mod units;
 
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use textgrad_ops::util::terminal::{note, start_logging};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use textgrad_ops::engine::preset::{listed, listing, local_servers};
+use textgrad_ops::store::{LogError, write_page};
+use textgrad_ops::util::terminal::{note, start_logging};
 
 use self::cache::CacheArgs;
-use self::engines::EnginesArgs;
-use self::output::{FAILED, Failure};
-use self::page::PageArgs;
+use self::output::{FAILED, Failure, print_json};
 
 /// Tools around automatic differentiation over text.
 #[derive(Debug, Parser)]
@@ -69,9 +69,64 @@ fn main() -> ExitCode {
     };
     let outcome = match args.command {
         Command::Cache(args) => runtime.block_on(cache::run(args)),
-        Command::Page(args) => page::run(&args),
-        Command::Engines(args) => runtime.block_on(engines::run(&args)),
+        Command::Page(args) => page(&args),
+        Command::Engines(args) => runtime.block_on(engines(&args)),
         Command::Completions { shell } => output::completions(shell, &mut Args::command()),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct EnginesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `textgrad engines`.
+async fn engines(args: &EnginesArgs) -> Result<(), Failure> {
+    let servers = local_servers().await;
+    if args.json {
+        return print_json(&listed(&servers));
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "{}", listing(&servers))?;
+    Ok(out.flush()?)
+}
+
+/// The page shows all that the log holds, so it is as confidential as the conversation. It needs no network
+/// and no file beside it.
+#[derive(Debug, clap::Args)]
+struct PageArgs {
+    /// The run log, JSON lines as `logged` engines write them.
+    #[arg(value_name = "LOG")]
+    log: PathBuf,
+
+    /// The page; an older one is replaced once the new one is whole.
+    #[arg(short, long = "output", value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// `textgrad page`.
+fn page(args: &PageArgs) -> Result<(), Failure> {
+    let PageArgs { log, output } = args;
+    let same =
+        log.canonicalize().is_ok_and(|log| output.canonicalize().is_ok_and(|out| out == log));
+    if same {
+        let log = log.display();
+        return Err(Failure::input(format!(
+            "expected another file for the page than the log {log}"
+        )));
+    }
+    let read = write_page(log, output).map_err(|error| match error {
+        LogError::Page { .. } => Failure::work(error),
+        error => Failure::input(error),
+    })?;
+    let mut out = io::stdout().lock();
+    let (calls, graphs) = (read.calls().len(), read.graphs().len());
+    writeln!(out, "{}: {calls} call(s), {graphs} graph(s)", output.display())?;
+    if read.is_torn() {
+        writeln!(out, "The last line of the log is not whole and was left out.")?;
+    }
+    Ok(out.flush()?)
 }

@@ -137,6 +137,12 @@ impl BaseUrl {
     }
 }
 
+/// Where requests go. Its user information and query are sent, never shown.
+#[derive(Clone)]
+pub(crate) struct Route(pub(super) Url);
+
+textgrad_core::debug_by!(Route {});
+
 /// Scheme, host, port and path of a URL: what an error may name.
 pub(super) fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();

@@ -8,9 +8,8 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::failure::{in_band, not_json, succeeded};
+use super::failure::{Report, in_band, not_json, succeeded};
 use super::json;
-use super::report::Report;
 
 /// A body that is read piece by piece, never past its bound.
 #[derive(Debug)]

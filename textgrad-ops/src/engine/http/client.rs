@@ -1,6 +1,5 @@
 //! The JSON client, and base URLs without their secrets.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::base_url::BaseUrl;
+use super::base_url::{BaseUrl, Route};
 use super::body::Body;
 use super::builder::{HttpOptions, JsonClientBuilder};
-use super::failure::failed;
+use super::failure::{Report, failed};
 use super::redact::Redactor;
-use super::report::Report;
 use crate::engine::invalid;
 
 /// The most of a failed reply that is read, in bytes.
@@ -78,6 +76,11 @@ impl JsonClient {
         self.0.base.is_loopback()
     }
 
+    /// The route of a path below the base URL, which may have a query.
+    pub(crate) fn route(&self, path: &str) -> Route {
+        Route(self.0.base.join(path))
+    }
+
     /// The same client at the base URL without `/v1`, where servers have routes of their own.
     #[must_use]
     pub fn root(&self) -> Self {
@@ -110,7 +113,7 @@ impl JsonClient {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, EngineError> {
-        decode(self.send(Method::GET, path, None, "application/json").await?).await
+        decode(self.send(Method::GET, self.route(path), None, "application/json").await?).await
     }
 
     /// Posts `body` and returns the reply piece by piece, as it is: for proxies.
@@ -139,28 +142,27 @@ impl JsonClient {
         body: &B,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
-        self.post_bytes(path, to_json(body, 1024)?.into(), accept).await
+        self.post_bytes(self.route(path), to_json(body, 1024)?.into(), accept).await
     }
 
     /// Posts a body that is JSON.
     pub(crate) async fn post_bytes(
         &self,
-        path: &str,
+        route: Route,
         body: Bytes,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
-        self.send(Method::POST, path, Some(body), accept).await
+        self.send(Method::POST, route, Some(body), accept).await
     }
 
     async fn send(
         &self,
         method: Method,
-        path: &str,
+        Route(url): Route,
         body: Option<Bytes>,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
         let inner = &*self.0;
-        let url = inner.base.join(path);
         let report = Report::new(&method, &url, Arc::clone(&inner.redactor));
         let mut request =
             inner.http.request(method, url).headers(inner.headers.clone()).header(ACCEPT, accept);
@@ -212,17 +214,9 @@ impl ForwardedReply {
     }
 }
 
-impl fmt::Debug for ForwardedReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForwardedReply").finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(ForwardedReply {});
 
-impl fmt::Debug for JsonClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonClient").field("base_url", &self.base_url()).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(JsonClient, base_url);
 
 /// A body as JSON, of about so many bytes.
 pub(crate) fn to_json<B: Serialize + ?Sized>(

@@ -12,7 +12,6 @@ mod failure;
 mod json;
 mod models;
 mod redact;
-mod report;
 mod server_error;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -20,6 +19,7 @@ pub(crate) mod test_server;
 mod tests;
 mod waits;
 
+pub(crate) use self::base_url::Route;
 pub use self::builder::{HttpOptions, JsonClientBuilder};
 pub(crate) use self::client::to_json;
 pub use self::client::{ForwardedReply, JsonClient};

@@ -2,9 +2,10 @@
 
 use derive_setters::Setters;
 use serde_json::{Map, Value, json};
-use textgrad_core::{EngineError, ErrorKind, Format, Message, Part, Request};
+use textgrad_core::{EngineError, Format, Message, Part, Request};
 
 use super::{OpenAi, OpenAiBuilder};
+use crate::engine::unsupported;
 use crate::engine::wire::{check, json_schema, refuse_own, set, stop};
 
 /// The name under which the longest answer is sent.
@@ -166,8 +167,7 @@ impl OpenAi {
             body.insert(field.into(), value);
         } else if let Some(schema) = json_schema(request)? {
             if shape.no_json_schema {
-                return Err(EngineError::new(
-                    ErrorKind::Unsupported,
+                return Err(unsupported(
                     "this server cannot hold its answers to a JSON schema; ask without a format, or use \
                      another engine",
                 ));
@@ -209,7 +209,7 @@ fn part(part: &Part) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use textgrad_core::{Image, MessageRole, Purpose, Sampling};
+    use textgrad_core::{ErrorKind, Image, MessageRole, Purpose, Sampling};
 
     use super::*;
 

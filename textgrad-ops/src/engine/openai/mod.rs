@@ -59,9 +59,7 @@ impl Engine for OpenAi {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let n = if self.shape.single_answers { 1 } else { request.sampling.n };
-        self.model
-            .exchange::<Chat>("chat/completions", request.purpose, self.body(request)?, n)
-            .await
+        self.model.exchange::<Chat>(request.purpose, self.body(request)?, n).await
     }
 }
 
@@ -87,7 +85,7 @@ impl OpenAiBuilder {
     pub fn build(mut self) -> Result<OpenAi, EngineError> {
         self.client.default_path = "/v1";
         Ok(OpenAi {
-            model: ServedModel::new("openai", self.model, self.client)?,
+            model: ServedModel::new("openai", "chat/completions", self.model, self.client)?,
             shape: self.shape,
         })
     }

@@ -130,19 +130,17 @@ impl Remedy {
             MAX_TOKENS.into_iter().find_map(|name| Some((name, field(body, name)?.as_u64()?)));
         if let Some((name, tokens)) = bound {
             let other = if name == "max_tokens" { "max_completion_tokens" } else { "max_tokens" };
-            if refuses(words)
-                && names(words, other)
-                && names(words, name)
-                && name != "maxOutputTokens"
-            {
-                return Some(Self::RenameMaxTokens { from: name, to: other });
+            let rename = Self::RenameMaxTokens { from: name, to: other };
+            let is_refused = refuses(words) && names(words, name);
+            if is_refused && names(words, other) && name != "maxOutputTokens" {
+                return Some(rename);
             }
             if let Some(remedy) = lower(words, tokens) {
                 return Some(remedy);
             }
             // OpenAI's newer models take the bound by the other name, whether or not the refusal says so.
-            if name == "max_tokens" && refuses(words) && names(words, name) {
-                return Some(Self::RenameMaxTokens { from: name, to: other });
+            if is_refused && name == "max_tokens" {
+                return Some(rename);
             }
         }
         if matches(r"(?i)multiple candidates|only one candidate", words) {

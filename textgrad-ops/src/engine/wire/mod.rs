@@ -23,7 +23,7 @@ pub(crate) use self::truncation::TruncatedReplies;
 use self::truncation::{TruncationWatch, prompt_chars};
 use super::anthropic::AnthropicBuilder;
 use super::gemini::GeminiBuilder;
-use super::http::{Event, Events, JsonClient, JsonClientBuilder, context_length, to_json};
+use super::http::{Event, Events, JsonClient, JsonClientBuilder, Route, context_length, to_json};
 use super::invalid;
 use super::openai::OpenAiBuilder;
 use super::preset::EngineBuilder;
@@ -79,6 +79,8 @@ pub(super) struct ServedModel {
     pub(super) stream: bool,
     inline_reasoning: bool,
     client: JsonClient,
+    /// Where its requests go.
+    route: Route,
     learned: Arc<Mutex<Learned>>,
     truncated: Arc<TruncatedReplies>,
 }
@@ -101,6 +103,7 @@ impl ServedModel {
     /// [`ErrorKind::InvalidRequest`] if the model has no name, and those of [`JsonClientBuilder::build`].
     pub(super) fn new(
         protocol: &str,
+        path: &str,
         settings: ModelSettings,
         client: JsonClientBuilder,
     ) -> Result<Self, EngineError> {
@@ -109,12 +112,14 @@ impl ServedModel {
         let address = client.base_url();
         let identity = format!("{protocol}+{}#{id}", address.trim_end_matches('/'));
         let info = EngineInfo::new(name.unwrap_or_default()).with_identity(identity);
+        let route = client.route(path);
         Ok(Self {
             info,
             id,
             stream,
             inline_reasoning,
             client,
+            route,
             learned: Arc::default(),
             truncated: Arc::default(),
         })
@@ -126,19 +131,17 @@ impl ServedModel {
     /// holds for all requests is remembered.
     pub(super) async fn exchange<D: Dialect>(
         &self,
-        path: &str,
         purpose: Purpose,
         body: Map<String, Value>,
         n: u32,
     ) -> Result<Response, EngineError> {
-        let response = self.adapted::<D>(path, body, n).await?;
+        let response = self.adapted::<D>(body, n).await?;
         self.truncated.warn(self.info.name(), purpose, &response);
         Ok(response)
     }
 
     async fn adapted<D: Dialect>(
         &self,
-        path: &str,
         body: Map<String, Value>,
         n: u32,
     ) -> Result<Response, EngineError> {
@@ -147,7 +150,7 @@ impl ServedModel {
         for _ in 0..MAX_REMEDIES {
             // What a reply takes to arrive is most of the time that a search takes, so the texts are there once.
             let (chars, sent) = (prompt_chars(&body), SentBody::new::<D>(body, n)?);
-            let error = match self.post::<D>(path, sent.clone()).await {
+            let error = match self.post::<D>(sent.clone()).await {
                 Ok(response) => {
                     if self.learned(|learned| learned.truncation.observe(chars, response.usage)) {
                         tracing::warn!(
@@ -170,7 +173,7 @@ impl ServedModel {
                 tracing::warn!(engine = self.info.name(), %error, "the server refuses a request; {remedy}");
             }
         }
-        self.post::<D>(path, SentBody::new::<D>(body, n)?).await
+        self.post::<D>(SentBody::new::<D>(body, n)?).await
     }
 
     /// What was learned from refusals.
@@ -192,11 +195,10 @@ impl ServedModel {
 
     async fn post<D: Dialect>(
         &self,
-        path: &str,
         SentBody { bytes, n }: SentBody,
     ) -> Result<Response, EngineError> {
         let accept = if self.stream { "text/event-stream" } else { "application/json" };
-        let mut reply = self.client.post_bytes(path, bytes, accept).await?;
+        let mut reply = self.client.post_bytes(self.route.clone(), bytes, accept).await?;
         let report = reply.report().clone();
         // Some servers stream without being asked, others answer whole where a stream was asked for.
         let raw = if reply.is_stream(self.stream).await? {

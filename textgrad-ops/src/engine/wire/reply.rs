@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use textgrad_core::{Choice, EngineError, ErrorKind, FinishReason, Response, TokenLogprob, Usage};
 
 use crate::engine::http::join_halves;
+use crate::llm;
 use crate::util::reasoning::{Separated, separate};
 
 /// One choice as received: it may have no text. Finish reasons have OpenAI's names where they have one.
@@ -111,9 +112,6 @@ pub(crate) struct RawReply {
     pub(crate) done: bool,
 }
 
-/// Largest number of finish reasons that an error lists.
-const LISTED_REASONS: usize = 5;
-
 impl RawReply {
     /// The answer of an index, begun if it was not.
     pub(crate) fn choice(&mut self, index: u64) -> &mut RawChoice {
@@ -176,59 +174,25 @@ fn no_answer(refused: Option<String>, missing: &[NoAnswer], usage: Usage) -> Eng
     if let Some(NoAnswer::Failed(kind, words)) =
         missing.iter().find(|why| matches!(why, NoAnswer::Failed(..)))
     {
-        return EngineError::new(
-            *kind,
-            format!("the server ended the answer with an error: {words}"),
-        );
+        let what = format!("the server ended the answer with an error: {words}");
+        return EngineError::new(*kind, what);
     }
-    match missing.first() {
-        Some(NoAnswer::Refused(words))
-            if missing.iter().all(|why| matches!(why, NoAnswer::Refused(_))) =>
-        {
-            EngineError::new(ErrorKind::Refused, format!("the model refused to answer: {words}"))
-        }
-        Some(NoAnswer::Truncated { reasoned })
-            if missing.iter().all(|why| matches!(why, NoAnswer::Truncated { .. })) =>
-        {
-            let tokens = usage.completion_tokens;
-            let why = if *reasoned || usage.reasoning_tokens > 0 {
-                format!("all {tokens} completion tokens went into reasoning")
-            } else {
-                format!("the bound on tokens was reached after {tokens} completion tokens")
-            };
-            let what = format!(
-                "expected an answer, got none: {why}; raise max tokens (--max-tokens, --critic-max-tokens) or \
-                 lower the reasoning effort"
-            );
-            EngineError::new(ErrorKind::NoAnswer, what).with_retryable(false)
-        }
-        None => EngineError::new(
-            ErrorKind::BadResponse,
-            "expected an answer, but the reply has no choices",
-        ),
-        Some(_) => {
-            let mut reasons: Vec<&str> =
-                missing.iter().map(NoAnswer::reason).take(LISTED_REASONS).collect();
-            if missing.len() > LISTED_REASONS {
-                reasons.push("..");
-            }
-            let is_open = |ended: bool| {
-                let is_open = |why: &NoAnswer| matches!(why, NoAnswer::OpenReasoning(reason) if reason.is_end() == ended);
-                missing.iter().any(is_open)
-            };
-            let within = match (is_open(false), is_open(true)) {
-                (true, _) => "; the reply broke off within its reasoning",
-                (false, true) => "; the reply ended within its reasoning",
-                (false, false) => "",
-            };
-            let what = format!(
-                "expected an answer, but none of the {} choices has a text (finish reasons: {}){within}",
-                missing.len(),
-                reasons.join(", ")
-            );
-            EngineError::new(ErrorKind::NoAnswer, what)
-        }
-    }
+    let reasons: Vec<&str> = missing.iter().map(NoAnswer::reason).collect();
+    let (refusal, reasoned) = match missing.first() {
+        Some(NoAnswer::Refused(words)) => (words.as_str(), false),
+        Some(NoAnswer::Truncated { reasoned }) => ("", *reasoned),
+        _ => ("", false),
+    };
+    let is_open = |ended: bool| {
+        let is_open = |why: &NoAnswer| matches!(why, NoAnswer::OpenReasoning(reason) if reason.is_end() == ended);
+        missing.iter().any(is_open)
+    };
+    let within = match (is_open(false), is_open(true)) {
+        (true, _) => "; the reply broke off within its reasoning",
+        (false, true) => "; the reply ended within its reasoning",
+        (false, false) => "",
+    };
+    llm::no_answer(&reasons, refusal, usage, reasoned, within)
 }
 
 impl NoAnswer {
@@ -237,10 +201,7 @@ impl NoAnswer {
             Self::Refused(_) => "content_filter",
             Self::Failed(..) => "error",
             Self::Truncated { .. } => "length",
-            Self::Empty(reason) | Self::OpenReasoning(reason) => match reason.as_str() {
-                "" => "none",
-                reason => reason,
-            },
+            Self::Empty(reason) | Self::OpenReasoning(reason) => reason.as_str(),
         }
     }
 }

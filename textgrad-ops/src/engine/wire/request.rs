@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 use textgrad_core::{
-    EngineError, ErrorKind, Format, JsonSchema, Message, MessageRole, Part, Request, Sampling,
+    EngineError, Format, JsonSchema, Message, MessageRole, Part, Request, Sampling,
 };
 
-use crate::engine::invalid;
+use crate::engine::{invalid, unsupported};
 
 /// The fields of a JSON object.
 pub(crate) type Fields = Map<String, Value>;
@@ -45,8 +45,7 @@ pub(crate) fn check(sampling: &Sampling) -> Result<(), EngineError> {
 pub(crate) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
     match sampling.top_logprobs {
         None => Ok(()),
-        Some(_) => Err(EngineError::new(
-            ErrorKind::Unsupported,
+        Some(_) => Err(unsupported(
             "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
         )),
     }
@@ -57,8 +56,7 @@ pub(crate) fn json_schema(request: &Request) -> Result<Option<&JsonSchema>, Engi
     match &request.format {
         None => Ok(None),
         Some(Format::JsonSchema(schema)) => Ok(Some(schema)),
-        Some(_) => Err(EngineError::new(
-            ErrorKind::Unsupported,
+        Some(_) => Err(unsupported(
             "this engine cannot decode under a grammar; ask without one, or use a model in the process or a server of \
              llama.cpp, vLLM, SGLang or Fireworks by its preset",
         )),
@@ -118,7 +116,7 @@ impl<'a> Conversation<'a> {
     /// `is_sendable` refuses and turns without any part.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an image in a system message, [`ErrorKind::InvalidRequest`] if nothing
+    /// `ErrorKind::Unsupported` for an image in a system message, `ErrorKind::InvalidRequest` if nothing
     /// is left to be answered.
     pub(crate) fn new(
         messages: &'a [Message],
@@ -129,8 +127,7 @@ impl<'a> Conversation<'a> {
         for message in messages {
             if message.role == MessageRole::System {
                 if message.has_image() {
-                    return Err(EngineError::new(
-                        ErrorKind::Unsupported,
+                    return Err(unsupported(
                         "this server takes only text in a system message, but one has an image; move \
                          it to a user message",
                     ));
@@ -161,7 +158,7 @@ impl<'a> Conversation<'a> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::Image;
+    use textgrad_core::{ErrorKind, Image};
 
     use super::*;
 

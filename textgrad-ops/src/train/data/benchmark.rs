@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use textgrad_core::Seed;
 
-use super::mapping::text as text_of;
-use super::read::read_file;
+use super::read::{read_file, text as text_of};
 use super::split::shuffled;
 use super::{Dataset, Example, Mapping, Problems, wrong};
 use crate::data::{DataFormat, Record, decode, json_list, records, rows};

@@ -1,7 +1,6 @@
 //! Data sets: reading, shuffling, splitting, minibatches.
 
 mod benchmark;
-mod mapping;
 mod read;
 mod split;
 
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 use textgrad_core::truncate;
 
 pub use self::benchmark::Benchmark;
-pub use self::mapping::Mapping;
+pub use self::read::Mapping;
 pub use self::split::{Batches, Split};
 use crate::error::Error;
 use crate::score::Example;

@@ -1,6 +1,5 @@
 //! The training loop.
 
-mod config;
 mod population;
 mod state;
 mod step;

@@ -1,16 +1,18 @@
-//! State of a training.
+//! State of a training, and the settings that its run folder keeps.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use textgrad_core::{ParameterState, StateDict};
 
 use super::TrainerBuilder;
 use super::population::Members;
 use crate::error::Error;
+use crate::train::data::Dataset;
 use crate::train::observe::Phase;
+use crate::train::run::SCHEMA;
 use crate::util::hex;
 
 /// All that the next step depends on, besides the settings and the data.
@@ -108,4 +110,42 @@ fn key(phase: Phase, texts: &StateDict) -> String {
     // A map of texts is always JSON.
     let json = serde_json::to_vec(texts).unwrap_or_default();
     format!("{} {}", phase.as_str(), hex(&Sha256::digest(json)))
+}
+
+impl TrainerBuilder {
+    /// What a run must have in common with the one that it continues.
+    pub(super) fn config(&self) -> Result<Json, Error> {
+        let data = |set: &Dataset| json!({ "examples": set.len(), "sha256": set.sha256() });
+        Ok(json!({
+            "schema": SCHEMA,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "epochs": self.epochs,
+            "steps_per_epoch": self.steps_per_epoch,
+            "acceptance": self.acceptance,
+            "population": self.population,
+            "minibatch_gate": self.minibatch_gate,
+            "merges": self.merges,
+            "successive_halving": self.successive_halving,
+            "patience": self.patience,
+            "target": self.target,
+            "errors_only": self.errors_only,
+            "failure_score": self.failure_score,
+            "test_each_step": self.test_each_step,
+            "loss": self.loss.settings(),
+            "optimizer": self.optimizer.settings(),
+            "evaluator": self.evaluator.as_ref().map(|evaluator| evaluator.name()),
+            "reduction": self.reduction.as_ref().map(|reduction| reduction.name()),
+            "layout": format!("{:?}", self.layout).to_lowercase(),
+            "feedback_engine": self.feedback_engine.as_ref().map(|engine| engine.name()),
+            "data": {
+                "train": data(&self.train),
+                "validation": self.validation.as_ref().map(data),
+                "test": self.test.as_ref().map(data),
+            },
+            "parameters": self.program.state_dict()?,
+            "more": self.more,
+        }))
+    }
 }

@@ -13,7 +13,6 @@ use textgrad_ops::util::reasoning::answer_in;
 
 use super::Output;
 use crate::bench::grader::Asker;
-use crate::bench::records::wrong;
 use crate::error::Error;
 use crate::stats::mean;
 
@@ -102,7 +101,7 @@ impl Annotator {
         let instruction = &reference.instruction;
         if *instruction != output.instruction {
             let reason = "expected outputs to one instruction, got those to two";
-            return Err(wrong(&output.generator, reason.to_owned()));
+            return Err(Error::input(&output.generator, reason));
         }
         let seed = self.asker.seed.child(instruction, 0);
         let reference_first = match self.orders {
@@ -158,7 +157,7 @@ impl Annotator {
                 let first = choice.logprobs.first().ok_or_else(|| {
                     let reason = "expected the probabilities of the reply's tokens, got none; take an \
                                   engine that tells them, or read replies to the letter";
-                    wrong(self.asker.name(), reason.to_owned())
+                    Error::input(self.asker.name(), reason)
                 })?;
                 share_of_second(first)
             }

@@ -8,7 +8,6 @@ use super::annotator::Annotation;
 use super::share;
 use crate::bench::grader::mean_reward;
 use crate::bench::logistic::{Row, fit};
-use crate::bench::records::wrong;
 use crate::error::Error;
 use crate::stats::deviation;
 
@@ -119,15 +118,18 @@ impl LengthControl {
         let mut difficulty = BTreeMap::new();
         for (line, record) in (2..).zip(reader.deserialize::<Gamed>()) {
             let position = || format!("{source}, record {}", line - 1);
-            let record = record.map_err(|error| wrong(position(), error.to_string()))?;
+            let record = record.map_err(|error| Error::input(position(), error.to_string()))?;
             if record.index > 100_000 {
                 let reason =
                     format!("expected the position of an instruction, got {}", record.index);
-                return Err(wrong(position(), reason));
+                return Err(Error::input(position(), reason));
             }
             let numbers = [record.std_delta_len, record.instruction_difficulty];
             if let Some(got) = numbers.into_iter().find(|number| !number.is_finite()) {
-                return Err(wrong(position(), format!("expected finite numbers, got {got}")));
+                return Err(Error::input(
+                    position(),
+                    format!("expected finite numbers, got {got}"),
+                ));
             }
             difficulty.entry(record.index).or_insert(record.instruction_difficulty);
             let Some(outcome) = record.preference.filter(|preference| !preference.is_nan()) else {
@@ -135,7 +137,7 @@ impl LengthControl {
             };
             if !(0.0..=1.0).contains(&outcome) {
                 let reason = format!("expected a preference from 0 to 1, got {outcome}");
-                return Err(wrong(position(), reason));
+                return Err(Error::input(position(), reason));
             }
             let ours = record.not_gamed_baseline;
             gamed.push(Row {
@@ -150,7 +152,7 @@ impl LengthControl {
         }
         if difficulty.is_empty() || !difficulty.keys().copied().eq(0..difficulty.len()) {
             let reason = "expected a line for each instruction, by its position from 0";
-            return Err(wrong(source, reason.to_owned()));
+            return Err(Error::input(source, reason));
         }
         Ok(Self { gamed, difficulty: Some(difficulty.into_values().collect()) })
     }
@@ -233,7 +235,7 @@ impl LengthControl {
                  whole evaluation set",
                 known.len()
             );
-            wrong(format!("instruction {}", position + 1), reason)
+            Error::input(format!("instruction {}", position + 1), reason)
         })
     }
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::annotator::{Annotation, Annotator, Orders, PreferenceContext, Reading};
 pub use self::length::{LengthControl, LengthControlled};
 use super::item::Item;
-use super::records::{records, to_json, unique, wrong};
+use super::records::{records, to_json, unique};
 use crate::bench::grader::mean_reward;
 use crate::error::Error;
 use crate::query::Query;
@@ -52,7 +52,7 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Output>, Error> {
     )?;
     for (location, output) in &read {
         if output.instruction.is_empty() {
-            return Err(wrong(location, "expected an instruction, got an empty text".to_owned()));
+            return Err(Error::input(location, "expected an instruction, got an empty text"));
         }
     }
     Ok(read.into_iter().map(|(_, output)| output).collect())
@@ -162,10 +162,10 @@ pub(super) fn share(number: usize, preference: Option<f64>) -> Result<Option<f64
         None => Ok(None),
         Some(0.0) => Ok(Some(0.5)),
         Some(value) if (1.0..=2.0).contains(&value) => Ok(Some(value - 1.0)),
-        Some(value) => Err(Error::Input {
-            source_name: format!("preference {number}"),
-            reason: format!("expected 0 or 1 to 2, got {value}"),
-        }),
+        Some(value) => Err(Error::input(
+            format!("preference {number}"),
+            format!("expected 0 or 1 to 2, got {value}"),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use textgrad_core::Seed;
 
 use super::markdown::Style;
 use super::{PublishedTurn, Question};
-use crate::bench::records::{records, to_jsonl, unique, wrong};
+use crate::bench::records::{records, to_jsonl, unique};
 use crate::error::Error;
 use crate::truncate::Tokenizer;
 
@@ -183,7 +183,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
         answers.iter().zip(answers.iter().skip(1)).find(|(one, other)| one.model != other.model)
     {
         let reason = format!("expected answers of one model, got some of {:?} too", other.model);
-        return Err(wrong(&one.model, reason));
+        return Err(Error::input(&one.model, reason));
     }
     to_jsonl(answers)
 }

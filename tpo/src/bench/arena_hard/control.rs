@@ -9,7 +9,6 @@ use super::judgment::Judgment;
 use super::markdown::Style;
 use super::{ROUNDS, draws, points};
 use crate::bench::logistic::{Row, fit, sigmoid};
-use crate::bench::records::wrong;
 use crate::error::Error;
 use crate::stats::{deviation, mean, quantile};
 
@@ -111,12 +110,12 @@ fn rows<'a>(
                 "expected token_len of the answer to {uid:?}, which is not computed; count tokens with a tokenizer, \
                  or build with the feature o200k"
             );
-            Err(wrong(model, reason))
+            Err(Error::input(model, reason))
         }
         None => {
             let reason =
                 format!("expected an answer to {uid:?}, whose style is needed; found none");
-            Err(wrong(model, reason))
+            Err(Error::input(model, reason))
         }
     };
     let counted: Vec<_> = judgments.iter().filter_map(|j| Some((*j, j.verdicts()?))).collect();
@@ -126,7 +125,7 @@ fn rows<'a>(
     }) {
         let (one, other) = (&first.baseline, &other.baseline);
         let reason = format!("expected judgments against one baseline, got {one:?} and {other:?}");
-        return Err(wrong(&first.category, reason));
+        return Err(Error::input(&first.category, reason));
     }
     let mut models: Vec<&str> = counted.iter().map(|(j, _)| j.model.as_str()).collect();
     models.sort_unstable();

@@ -11,7 +11,7 @@ use textgrad_ops::util::reasoning::answer_in;
 
 use super::{Answer, Question};
 use crate::bench::grader::Asker;
-use crate::bench::records::{records, wrong};
+use crate::bench::records::records;
 use crate::error::Error;
 
 /// Which of two answers is better, and how much.
@@ -230,7 +230,7 @@ impl Judge {
             if given.uid != question.uid {
                 let reason =
                     format!("expected an answer to {:?}, got one to {:?}", question.uid, given.uid);
-                return Err(wrong(&given.model, reason));
+                return Err(Error::input(&given.model, reason));
             }
         }
         let (first, second) = try_join(

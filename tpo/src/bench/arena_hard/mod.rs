@@ -20,7 +20,7 @@ pub use self::control::{Interval, StyleControlled};
 pub use self::judgment::{Game, GameContext, Judge, Judgment, Verdict, read_judgments};
 pub use self::markdown::{MarkupCount, Style};
 use super::item::Item;
-use super::records::{records, unique, wrong};
+use super::records::{records, unique};
 use crate::error::Error;
 use crate::query::Query;
 use crate::stats::quantile;
@@ -118,7 +118,7 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Question>, Error> {
     unique(read.iter().map(|(location, q)| (location.as_str(), q.uid.as_str())), "uid")?;
     for (location, question) in &read {
         if question.prompt.trim().is_empty() {
-            return Err(wrong(location, "expected a prompt, got an empty text".to_owned()));
+            return Err(Error::input(location, "expected a prompt, got an empty text"));
         }
     }
     Ok(read.into_iter().map(|(_, question)| question).collect())

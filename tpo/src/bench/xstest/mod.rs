@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::refusal::{Accuracy, Graded, Labels, RefusalContext, RefusalJudge, accuracy};
 use super::item::Item;
-use super::records::{csv_records, unique, wrong};
+use super::records::{csv_records, unique};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -96,7 +96,7 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
         let known = matches!(prompt.label.as_str(), "" | "safe" | "unsafe");
         if !known {
             let reason = format!("expected the label safe or unsafe, got {:?}", prompt.label);
-            return Err(wrong(location, reason));
+            return Err(Error::input(location, reason));
         }
     }
     Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())

@@ -11,15 +11,14 @@ use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
 use crate::config::{ConfigArgs, Flags, OptionSpec, Settings, parsed};
-use crate::export::ExportArgs;
+use crate::export::{ExportArgs, MergeArgs};
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::grade::GradeArgs;
 use crate::headroom;
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
-use crate::merge::MergeArgs;
 use crate::presets::EnginesArgs;
 use crate::queue::{QueueAddress, QueueOptions};
-use crate::tips::tip;
+use crate::suggest::tip;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]

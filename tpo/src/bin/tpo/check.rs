@@ -61,33 +61,24 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
             Err(Error::Preflight { source, .. }) => format!("no: {}", describe(source)),
             Err(error) => describe(error),
         };
-        findings.push(Finding { server: server.name(), capability: "answers", result });
-        match (probed, server) {
-            (Err(error), _) => failed = failed.or(Some(error)),
+        let mut found = vec![("answers", result)];
+        match server {
             #[cfg(feature = "local-reward")]
-            (Ok(()), Server::Local(_)) => {}
-            (Ok(()), Server::Engine(_, engine)) => {
-                for (capability, result) in capabilities(engine).await {
-                    findings.push(Finding { server: server.name(), capability, result });
-                }
+            Server::Local(reward) => {
+                found.extend(local(reward).await.map_err(setup("reward model"))?);
             }
-            (Ok(()), Server::Reward(reward)) => {
-                let result = tokens(
-                    tokio::time::timeout(MAX_TIME, reward.max_length()).await.ok().flatten(),
-                );
-                findings.push(Finding {
-                    server: server.name(),
-                    capability: "maximal length",
-                    result,
-                });
+            Server::Engine(_, engine) if probed.is_ok() => found.extend(capabilities(engine).await),
+            Server::Reward(reward) if probed.is_ok() => {
+                let length = tokio::time::timeout(MAX_TIME, reward.max_length()).await;
+                found.push(("maximal length", tokens(length.ok().flatten())));
             }
+            _ => {}
         }
-        #[cfg(feature = "local-reward")]
-        if let Server::Local(reward) = server {
-            for (capability, result) in local(reward).await.map_err(setup("reward model"))? {
-                findings.push(Finding { server: server.name(), capability, result });
-            }
-        }
+        failed = failed.or(probed.err());
+        findings.extend(found.into_iter().map(|(capability, result)| {
+            let server = server.name();
+            Finding { server, capability, result }
+        }));
         if cancel.is_cancelled() {
             return Err(Error::Stopped);
         }

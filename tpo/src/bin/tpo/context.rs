@@ -18,11 +18,9 @@ use tpo::{
 
 use crate::config::{Settings, secret};
 use crate::engines::{Layers, missing, setup};
-use crate::presets;
 use crate::progress::Bar;
 use crate::rewards::{self, RewardContext};
-use crate::signals;
-use crate::suggest;
+use crate::{presets, signals, suggest};
 
 /// The parts of a run.
 pub(crate) struct RunContext {
@@ -188,7 +186,7 @@ pub(crate) async fn unreadable(path: &Path, source: std::io::Error) -> Error {
         _ => String::new(),
     };
     let reason = format!("cannot be read: {source}{hint}{near}");
-    Error::Input { source_name: path.display().to_string(), reason }
+    Error::input(path.display(), reason)
 }
 
 /// The names of the built-in packs.
@@ -290,7 +288,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
             "{field:?} looks like a secret, which a run folder would keep; set the environment variable {variable} \
              (or that of the server's preset) instead"
         );
-        return Err(Error::Input { source_name: "--extra-body".to_owned(), reason });
+        return Err(Error::input("--extra-body", reason));
     }
     let extra: Option<Map<String, Json>> = extra.and_then(|extra| extra.as_object().cloned());
     for sampling in [&mut config.sampling, &mut config.critic] {

@@ -230,6 +230,26 @@ impl Layers {
         }
     }
 
+    /// What the work comes to; `None` if the program is to stop before. What the caches have is on the disk then.
+    ///
+    /// # Errors
+    /// Those of the work, and [`Error::ServerFails`] if that is why it is to stop.
+    pub(crate) async fn until_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, Error> {
+        let outcome = tokio::select! {
+            outcome = work => Some(outcome),
+            () = self.cancel.cancelled() => None,
+        };
+        self.flush().await;
+        match (outcome, self.breaker.opened()) {
+            (Some(outcome), _) => outcome.map(Some),
+            (None, Some(source)) => Err(Error::ServerFails { source }),
+            (None, None) => Ok(None),
+        }
+    }
+
     async fn builder(
         &self,
         engine: &str,

@@ -144,20 +144,12 @@ pub(crate) async fn graded<T>(
         finished.fetch_add(count, Ordering::Relaxed);
         said
     });
-    let said: Option<Result<Vec<T>, Error>> = tokio::select! {
-        said = said.try_collect() => Some(said),
-        () = layers.cancel.cancelled() => None,
-    };
+    let said = layers.until_cancelled(said.try_collect()).await;
     bar.finish();
-    layers.flush().await;
-    if let Some(said) = said {
-        return said;
-    }
-    if let Some(source) = layers.breaker.opened() {
-        return Err(Error::ServerFails { source });
-    }
-    note("interrupted: not all answers are graded; the same command continues");
-    Err(Error::Stopped)
+    said?.ok_or_else(|| {
+        note("interrupted: not all answers are graded; the same command continues");
+        Error::Stopped
+    })
 }
 
 /// The runs of directories, and the studies among these.

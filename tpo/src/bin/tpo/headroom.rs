@@ -96,15 +96,8 @@ pub(crate) async fn headroom(args: HeadroomArgs) -> Result<ExitCode, Error> {
     if let (Some(folder), Some(given)) = (&done.folder, grader.take()) {
         grader = Some(given.keeping(&folder.path().join(SECOND_SCORES)).await?);
     }
-    let scored = tokio::select! {
-        scored = second_scores(&sampled, grader.as_ref(), settings.value("concurrency")?) => Some(scored),
-        () = context.layers.cancel.cancelled() => None,
-    };
-    context.layers.flush().await;
-    let Some(scored) = scored.transpose()? else {
-        if let Some(source) = context.layers.breaker.opened() {
-            return Err(Error::ServerFails { source });
-        }
+    let scored = second_scores(&sampled, grader.as_ref(), settings.value("concurrency")?);
+    let Some(scored) = context.layers.until_cancelled(scored).await? else {
         output::interrupted(sampled.len(), sampled.len(), done.folder.as_ref());
         note("the answers are not scored again yet");
         return Err(Error::Stopped);
@@ -113,7 +106,7 @@ pub(crate) async fn headroom(args: HeadroomArgs) -> Result<ExitCode, Error> {
     let found = blocking(move || Ok(Headroom::of(&scored, &bootstrap))).await?;
     let Some(found) = found else {
         let reason = "expected a query with at least two samples, got none".to_owned();
-        return Err(Error::Input { source_name: source, reason });
+        return Err(Error::input(source, reason));
     };
     let differences = differences(&args.difference, &found);
     let sent = context.layers.meter.snapshot();

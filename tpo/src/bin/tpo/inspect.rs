@@ -288,7 +288,7 @@ fn index(run: &RecordedRun, named: &str) -> Result<usize, Error> {
                 "expected the index of a query, from 0 to {}, or its id, got {named:?}; no result has this id",
                 queries.saturating_sub(1)
             );
-            Err(Error::Input { source_name: run.path().display().to_string(), reason })
+            Err(Error::input(run.path().display(), reason))
         }
     }
 }
@@ -322,7 +322,7 @@ pub(crate) fn open(path: &Path) -> Result<RecordedRun, Error> {
         let runs: Vec<String> = runs.collect();
         let reason =
             format!("expected a run, got a study; name one of its runs: {}", runs.join(", "));
-        return Err(Error::Input { source_name: path.display().to_string(), reason });
+        return Err(Error::input(path.display(), reason));
     }
     run
 }

@@ -14,7 +14,6 @@ mod grade;
 mod headroom;
 mod inspect;
 mod journey;
-mod merge;
 #[cfg(feature = "local")]
 mod models;
 mod output;
@@ -32,7 +31,6 @@ mod serve;
 mod signals;
 mod study;
 mod suggest;
-mod tips;
 #[cfg(feature = "queue")]
 mod worker;
 
@@ -93,7 +91,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
         Command::Export(args) => export::export(&args),
-        Command::Merge(args) => merge::merge(&args),
+        Command::Merge(args) => export::merge(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Config(args) => runtime.block_on(config::config(args)),
@@ -107,7 +105,7 @@ fn main() -> ExitCode {
         Err(Error::Stopped) => ExitCode::from(exit::INTERRUPTED),
         Err(error) => {
             // Settings are spelled as their flags.
-            match (&error, tips::flag_of(&error)) {
+            match (&error, suggest::flag_of(&error)) {
                 (Error::Config { expected, got, .. }, Some(flag)) => {
                     note(format_args!("error: {flag}: expected {expected}, got {got}"));
                 }

@@ -16,9 +16,8 @@ use tpo::{CancellationToken, Error};
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::engines::Layers;
-use crate::exit;
 use crate::output::print_data;
-use crate::signals;
+use crate::{exit, signals};
 
 /// The environment variable with keys of clients.
 const KEYS: &str = "TPO_SERVE_KEYS";
@@ -70,8 +69,7 @@ async fn keys(settings: &Settings) -> Result<Keys, Error> {
         Some(path) => match Keys::load(&path).await? {
             keys if keys.is_empty() => {
                 let reason = "expected at least one line with KEY or NAME KEY, found none";
-                let source_name = path.display().to_string();
-                return Err(Error::Input { source_name, reason: reason.to_owned() });
+                return Err(Error::input(path.display(), reason));
             }
             keys => keys,
         },

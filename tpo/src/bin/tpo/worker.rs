@@ -15,9 +15,8 @@ use crate::args::WorkerArgs;
 use crate::config::{OptionSpec, Settings};
 use crate::context::{self, RunContext};
 use crate::engines::Layers;
-use crate::exit;
 use crate::output::{line, print_data};
-use crate::signals;
+use crate::{exit, signals};
 
 /// `tpo worker`.
 pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
@@ -84,10 +83,9 @@ fn check(settings: &Settings) -> Result<(), Error> {
     let mut of_run = OptionSpec::all().filter(|option| !option.is_of_worker());
     match of_run.find(|option| settings.is_flag(option)) {
         None => Ok(()),
-        Some(option) => Err(Error::Input {
-            source_name: format!("--{}", option.name),
-            reason: "a worker takes this setting from its run; give it to tpo run --queue"
-                .to_owned(),
-        }),
+        Some(option) => Err(Error::input(
+            format!("--{}", option.name),
+            "a worker takes this setting from its run; give it to tpo run --queue",
+        )),
     }
 }

@@ -1,8 +1,7 @@
 //! Served runs, whose results are in order only when their server has stopped.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::BufReader;
 use std::path::Path;
 
 use textgrad_ops::util::jsonl::Reader;
@@ -11,6 +10,7 @@ use crate::error::Error;
 use crate::run::SERVED;
 use crate::run::folder::RecordedRun;
 use crate::run::results::Indexed;
+use crate::util::open_existing;
 
 /// The requests of a served run, and the lines of their results.
 pub(super) struct ServedRequests {
@@ -45,11 +45,7 @@ impl ServedRequests {
 
 /// The indices of the lines of a file, up to one that has none. `None` if there is no file.
 fn indices(path: &Path) -> Result<Option<Vec<usize>>, Error> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(path, "cannot be read")(error)),
-    };
+    let Some(file) = open_existing(path)? else { return Ok(None) };
     let (mut indices, mut reader) = (Vec::new(), Reader::new(BufReader::new(file)));
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
         let Ok(Indexed { index }) = line.parse() else { break };

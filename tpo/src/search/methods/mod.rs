@@ -11,16 +11,10 @@
 //! | `feedback-descent` | [`FeedbackDescent`]: a champion, a pairwise judge, and its rationales | 3 |
 //! | `vote` | [`Vote`]: self-consistency | 1 |
 
-mod feedback_descent;
 mod fuse;
-mod notes;
 mod resample;
 mod tournament;
-mod vote;
 
-pub use self::feedback_descent::FeedbackDescent;
-pub use self::fuse::{Fuse, Rsa};
-pub use self::notes::{DraftDistilRefine, SelfAttention};
-pub use self::resample::Resample;
-pub use self::tournament::Tournament;
-pub use self::vote::{Vote, conclusion};
+pub use self::fuse::{DraftDistilRefine, Fuse, Rsa, SelfAttention};
+pub use self::resample::{Resample, Vote, conclusion};
+pub use self::tournament::{FeedbackDescent, Tournament};

@@ -117,7 +117,7 @@ impl<'a> Suite<'a> {
                 "expected a local copy of {}, got nothing; download it once, then name it as --data FILE",
                 benchmark.file()
             );
-            return Err(Error::Input { source_name: "--data".to_owned(), reason });
+            return Err(Error::input("--data", reason));
         };
         check(benchmark, args, settings)?;
         if let Err(source) = tokio::fs::metadata(&data).await {
@@ -172,17 +172,11 @@ impl<'a> Suite<'a> {
             references: &self.references,
             style_tokenizer: self.style_tokenizer.clone(),
         };
-        let graded = tokio::select! {
-            graded = graders.grade(&self.records, answers) => Some(graded),
-            () = context.layers.cancel.cancelled() => None,
-        };
+        let graded = context.layers.until_cancelled(graders.grade(&self.records, answers)).await;
         if let Some(layers) = &judge_layers {
             layers.flush().await;
         }
-        let Some(graded) = graded.transpose()? else {
-            let opened = context.layers.breaker.opened();
-            return opened.map_or(Ok(None), |source| Err(Error::ServerFails { source }));
-        };
+        let Some(graded) = graded? else { return Ok(None) };
         let table = Table {
             benchmark: self.benchmark,
             simulated,

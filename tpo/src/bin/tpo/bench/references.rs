@@ -110,7 +110,7 @@ impl References {
                 set.len(),
                 data.display()
             );
-            return Err(Error::Input { source_name: name, reason });
+            return Err(Error::input(name, reason));
         }
         self.indices = set.into_iter().map(|output| output.instruction).zip(0..).collect();
         Ok(())
@@ -139,7 +139,7 @@ impl Others {
         if let Some((model, uid)) = needed.into_iter().find(|needed| !known.contains(needed)) {
             let reason =
                 format!("expected the answer of {model:?} to {uid:?}, which is judged; found none");
-            return Err(Error::Input { source_name: beside.display().to_string(), reason });
+            return Err(Error::input(beside.display(), reason));
         }
         Ok(Self { judgments, answers })
     }
@@ -147,7 +147,7 @@ impl Others {
 
 /// The JSONL files of a folder, in the order of their names.
 async fn files(folder: &Path) -> Result<Vec<(String, String)>, Error> {
-    let wrong = |reason| Error::Input { source_name: folder.display().to_string(), reason };
+    let wrong = |reason| Error::input(folder.display(), reason);
     let failed = |source: std::io::Error| wrong(format!("cannot be read: {source}"));
     let mut entries = tokio::fs::read_dir(folder).await.map_err(failed)?;
     let mut paths = Vec::new();

@@ -22,16 +22,18 @@ const MAX_MISTAKES: usize = 20;
 pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, FileValue>, Error> {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     if ["json", "yaml", "yml"].contains(&extension) {
-        return Err(Error::Input {
-            source_name: path.display().to_string(),
-            reason: format!(
+        return Err(Error::input(
+            path.display(),
+            format!(
                 "expected a file of settings in TOML, got .{extension}; `tpo config show --toml` prints one"
             ),
-        });
+        ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Input {
-        source_name: path.display().to_string(),
-        reason: format!("expected a file of settings, cannot be read: {error}"),
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::input(
+            path.display(),
+            format!("expected a file of settings, cannot be read: {error}"),
+        )
     })?;
     File { path, text: &text }.settings()
 }
@@ -121,7 +123,7 @@ impl File<'_> {
         let path = self.path.display().to_string();
         if let [Mistake { start, reason }] = mistakes.as_mut_slice() {
             let source_name = format!("{path}:{}", self.line(*start));
-            return Error::Input { source_name, reason: std::mem::take(reason) };
+            return Error::input(source_name, std::mem::take(reason));
         }
         let mut reason = format!("{} mistakes", mistakes.len());
         for mistake in mistakes.iter().take(MAX_MISTAKES) {
@@ -134,7 +136,7 @@ impl File<'_> {
         if mistakes.len() > MAX_MISTAKES {
             reason.push_str(&format!("\n  ... and {} more", mistakes.len() - MAX_MISTAKES));
         }
-        Error::Input { source_name: path, reason }
+        Error::input(path, reason)
     }
 
     fn line(&self, start: usize) -> usize {

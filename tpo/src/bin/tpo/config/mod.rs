@@ -101,9 +101,11 @@ impl Settings {
     fn row(&self, option: &'static OptionSpec) -> Result<Row, Error> {
         let (values, source) = self.get(option);
         let text = |value: &OsStr| {
-            value.to_str().map(str::to_owned).ok_or_else(|| Error::Input {
-                source_name: format!("--{}", option.name),
-                reason: format!("expected UTF-8, got {}", value.display()),
+            value.to_str().map(str::to_owned).ok_or_else(|| {
+                Error::input(
+                    format!("--{}", option.name),
+                    format!("expected UTF-8, got {}", value.display()),
+                )
             })
         };
         let values: Vec<String> = values.into_iter().map(text).collect::<Result<_, _>>()?;
@@ -193,11 +195,10 @@ impl Row {
             });
         };
         if self.has_secret {
-            return Err(Error::Input {
-                source_name: format!("--{name}"),
-                reason: "it holds a password, which does not belong in a file; take it from the environment"
-                    .to_owned(),
-            });
+            return Err(Error::input(
+                format!("--{name}"),
+                "it holds a password, which does not belong in a file; take it from the environment",
+            ));
         }
         let json = self.json();
         let value = match toml::Value::try_from(&json) {

@@ -218,10 +218,8 @@ impl Source<'_> {
         if let Ok(path) = std::env::var("PATH") {
             runner = runner.env("PATH", path);
         }
-        let runner = runner.build().map_err(|error| Error::Input {
-            source_name: "--reward-command".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let runner =
+            runner.build().map_err(|error| Error::input("--reward-command", error.to_string()))?;
         Ok(Arc::new(ScorerReward::command(runner)?))
     }
 
@@ -317,7 +315,7 @@ async fn read_text(path: &str, expected: &str) -> Result<String, Error> {
 
 fn unexpected(path: &str, expected: &str, reason: &str) -> Error {
     let reason = format!("expected {expected}: {reason}");
-    Error::Input { source_name: path.to_owned(), reason }
+    Error::input(path, reason)
 }
 
 /// The JSON schema in a file.
