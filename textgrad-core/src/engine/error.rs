@@ -113,6 +113,13 @@ pub struct EngineError {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Box<Usage>>,
     #[serde(skip)]
+    context: Option<Box<ErrorContext>>,
+}
+
+/// What is known of an error only in the process that it occurred in.
+#[derive(Debug, Clone, Default)]
+struct ErrorContext {
+    server_words: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -126,7 +133,7 @@ impl EngineError {
             retry_after: None,
             retryable: None,
             usage: None,
-            source: None,
+            context: None,
         }
     }
 
@@ -140,7 +147,14 @@ impl EngineError {
     /// What caused it.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.context.get_or_insert_default().source = Some(Arc::new(source));
+        self
+    }
+
+    /// What the server itself says, without address and advice, for those who may not see them.
+    #[must_use]
+    pub fn with_server_words(mut self, words: impl Into<Arc<str>>) -> Self {
+        self.context.get_or_insert_default().server_words = Some(words.into());
         self
     }
 
@@ -168,6 +182,12 @@ impl EngineError {
         self.retry_after
     }
 
+    /// What the server itself says, where it says anything: the message without address and advice.
+    #[must_use]
+    pub fn server_words(&self) -> Option<&str> {
+        self.context.as_ref()?.server_words.as_deref()
+    }
+
     /// The tokens that the server is known to have counted; none where nothing is known.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -193,7 +213,8 @@ impl fmt::Display for EngineError {
 
 impl StdError for EngineError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        let source = self.context.as_ref()?.source.as_deref();
+        source.map(|source| source as &(dyn StdError + 'static))
     }
 }
 

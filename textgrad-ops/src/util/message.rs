@@ -5,12 +5,16 @@ use std::fmt::{self, Debug, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as `warning: MESSAGE (field: value)`, without time, target and spans.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MessageFormat;
+/// Writes an event as `warning: MESSAGE (field: value)`, without target and spans.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct MessageFormat {
+    /// Whether the time is before it.
+    pub(super) has_time: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for MessageFormat
 where
@@ -28,6 +32,10 @@ where
             Level::WARN => "warning",
             _ => "note",
         };
+        if self.has_time {
+            SystemTime.format_time(&mut writer)?;
+            writer.write_char(' ')?;
+        }
         let mut parts = Parts::default();
         event.record(&mut parts);
         let Parts { message, fields } = parts;
@@ -91,7 +99,7 @@ pub(crate) mod tests {
         pub(crate) fn start() -> (Self, DefaultGuard) {
             let log = Self::default();
             let written = log.clone();
-            let subscriber = tracing_subscriber::fmt().event_format(MessageFormat);
+            let subscriber = tracing_subscriber::fmt().event_format(MessageFormat::default());
             let subscriber = subscriber.with_writer(move || written.clone()).finish();
             (log, tracing::subscriber::set_default(subscriber))
         }

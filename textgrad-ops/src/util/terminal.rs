@@ -129,10 +129,10 @@ impl Drop for Logging {
 }
 
 /// Logs to standard error by the filter in this environment variable. Default: warnings, in the form of the program's
-/// other messages. With the feature `otel`, spans
-/// go to the collector that the environment names, as those of a service of this name.
+/// other messages, and with the time if `has_time` is set. With the feature `otel`, spans go to the collector that the
+/// environment names, as those of a service of this name.
 #[cfg(feature = "logging")]
-pub fn start_logging(variable: &str, service: &'static str) -> Logging {
+pub fn start_logging(variable: &str, service: &'static str, has_time: bool) -> Logging {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     use tracing_subscriber::{EnvFilter, Layer as _};
@@ -144,7 +144,10 @@ pub fn start_logging(variable: &str, service: &'static str) -> Logging {
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| LogWriter);
     let lines = match given {
         Some(_) => lines.with_filter(filter).boxed(),
-        None => lines.event_format(super::message::MessageFormat).with_filter(filter).boxed(),
+        None => {
+            let format = super::message::MessageFormat { has_time };
+            lines.event_format(format).with_filter(filter).boxed()
+        }
     };
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]

@@ -59,7 +59,7 @@ Exit codes:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let _logging = start_logging("TEXTGRAD_LOG", "textgrad");
+    let _logging = start_logging("TEXTGRAD_LOG", "textgrad", false);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -171,7 +171,8 @@ impl Report {
             [] => String::new(),
             words => format!(" [{}]", self.redactor.quote(&words.join(", "), 80)),
         };
-        self.error(kind, format!("the server says: {message}{words}{}", advice(kind)))
+        let what = format!("the server says: {message}{words}{}", advice(kind));
+        self.error(kind, what).with_server_words(message)
     }
 
     /// A failed reply in no known shape.

@@ -65,7 +65,9 @@ fn main() -> ExitCode {
         }
         settings = Some(given.clone());
     }
-    let _logging = start_logging("TPO_LOG", "tpo");
+    // A server runs for long.
+    let has_time = matches!(command, Command::Serve(_));
+    let _logging = start_logging("TPO_LOG", "tpo", has_time);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
