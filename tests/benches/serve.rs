@@ -128,7 +128,7 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
         }
     });
     let never = CancellationToken::new();
-    server.run(listener, never.clone(), never).await;
+    server.run(listener, never.clone(), never).await?;
     Ok(())
 }
 

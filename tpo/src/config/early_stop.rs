@@ -87,6 +87,13 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Whether a bound ended the search, rather than its success.
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_bound(&self) -> bool {
+        matches!(self, Self::Seconds | Self::Answers | Self::Calls | Self::Tokens | Self::Money)
+            || self.is_request_limit()
+    }
+
     /// Whether it may end a search within an iteration.
     pub(crate) fn is_request_limit(&self) -> bool {
         matches!(self, Self::Deadline | Self::Budget)

@@ -166,6 +166,12 @@ impl Journal {
         &self.0.config
     }
 
+    /// Why nothing more can be written, after a failed write.
+    #[cfg(feature = "serve")]
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.0.writer.as_ref()?.failure()
+    }
+
     /// How many finished steps were found when it was opened.
     #[must_use]
     pub fn known_steps(&self) -> usize {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ApiError;
 use super::keys::Client;
@@ -51,7 +52,7 @@ struct AdmissionState {
 /// A request in flight; dropping it makes room.
 pub(crate) struct Running {
     admission: Admission,
-    begun: tokio::time::Instant,
+    begun: Instant,
 }
 
 /// A request of a client, in flight or waiting.
@@ -79,8 +80,14 @@ impl Admission {
         (state.running, state.queued)
     }
 
-    /// Waits until a request may begin. Dropping the future gives its place up.
-    pub(crate) async fn enter(&self, client: Client) -> Result<Permit, ApiError> {
+    /// Waits until a request may begin, at most until its deadline. Dropping the future gives its place up.
+    pub(crate) async fn enter(
+        &self,
+        client: Client,
+        deadline: Option<Instant>,
+    ) -> Result<Permit, ApiError> {
+        let longest = Instant::now() + self.0.bounds.wait;
+        let end = deadline.map_or(longest, |deadline| deadline.min(longest));
         let (mut counted, waiting) = {
             let mut state = self.0.state.lock();
             let own = state.clients.get(&client).copied().unwrap_or_default();
@@ -104,8 +111,7 @@ impl Admission {
             match is_queued {
                 false => {
                     state.running += 1;
-                    let running =
-                        Running { admission: self.clone(), begun: tokio::time::Instant::now() };
+                    let running = Running { admission: self.clone(), begun: Instant::now() };
                     return Ok(Permit { _running: running, _counted: counted });
                 }
                 true => {
@@ -120,7 +126,7 @@ impl Admission {
                 }
             }
         };
-        match tokio::time::timeout(self.0.bounds.wait, waiting).await {
+        match timeout_at(end, waiting).await {
             Ok(Ok(running)) => {
                 counted.is_queued = false;
                 self.0.state.lock().queued -= 1;
@@ -133,8 +139,13 @@ impl Admission {
                     let state = self.0.state.lock();
                     state.retry_after(state.queued, self.0.bounds.running)
                 };
-                let wait = self.0.bounds.wait;
-                let message = format!("the request waited for {wait:?} in vain; try again later");
+                let wait = match end < longest {
+                    true => "until its deadline".to_owned(),
+                    false => format!("for {:?}", self.0.bounds.wait),
+                };
+                let message = format!(
+                    "the server is full: the request waited for a place {wait}; try again later"
+                );
                 Err(ApiError::busy(message, retry_after))
             }
         }
@@ -179,10 +190,7 @@ impl Drop for Running {
             // Who waits no longer is passed over.
             if let Some(sender) = sender.filter(|sender| !sender.is_closed()) {
                 state.running += 1;
-                let running = Running {
-                    admission: self.admission.clone(),
-                    begun: tokio::time::Instant::now(),
-                };
+                let running = Running { admission: self.admission.clone(), begun: Instant::now() };
                 next.push((sender, running));
             }
         }
@@ -224,10 +232,10 @@ mod tests {
     #[tokio::test]
     async fn clients_take_turns() {
         let admission = admission(1, 10, 0);
-        let first = admission.enter(Client(0)).await.unwrap();
+        let first = admission.enter(Client(0), None).await.unwrap();
         let mut waiting = Vec::new();
         for client in [0, 0, 0, 1, 2, 1] {
-            let mut enter = Box::pin(admission.enter(Client(client)));
+            let mut enter = Box::pin(admission.enter(Client(client), None));
             assert!(enter.as_mut().now_or_never().is_none());
             waiting.push(Some((client, enter)));
         }
@@ -253,12 +261,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_much_is_refused_with_a_time() {
         let admission = admission(1, 1, 2);
-        let _running = admission.enter(Client(0)).await.unwrap();
-        let mut queued = Box::pin(admission.enter(Client(0)));
+        let _running = admission.enter(Client(0), None).await.unwrap();
+        let mut queued = Box::pin(admission.enter(Client(0), None));
         assert!(queued.as_mut().now_or_never().is_none());
-        let of_client = admission.enter(Client(0)).await.err().unwrap();
+        let of_client = admission.enter(Client(0), None).await.err().unwrap();
         assert!(of_client.message().contains("at most 2 requests of one key"), "{of_client:?}");
-        let of_all = admission.enter(Client(1)).await.err().unwrap();
+        let of_all = admission.enter(Client(1), None).await.err().unwrap();
         assert!(of_all.message().contains("busy"), "{of_all:?}");
         assert_eq!(of_all.status().as_u16(), 429);
     }
@@ -268,26 +276,40 @@ mod tests {
         let wait = Duration::from_millis(5);
         let bounds = AdmissionBounds { running: 1, queued: 10, per_client: 0, wait };
         let admission = Admission::new(bounds);
-        let running = admission.enter(Client(0)).await.unwrap();
-        let mut gone = Box::pin(admission.enter(Client(1)));
+        let running = admission.enter(Client(0), None).await.unwrap();
+        let mut gone = Box::pin(admission.enter(Client(1), None));
         assert!(gone.as_mut().now_or_never().is_none());
         drop(gone);
-        let late = admission.enter(Client(2)).await.err().unwrap();
-        assert!(late.message().contains("the request waited for"), "{late:?}");
+        let late = admission.enter(Client(2), None).await.err().unwrap();
+        assert!(late.message().contains("the request waited for a place for 5ms"), "{late:?}");
         assert_eq!(admission.load(), (1, 0));
         let is_empty = |state: &AdmissionState| state.waiting.is_empty() && state.turns.is_empty();
         assert!(is_empty(&admission.0.state.lock()));
         drop(running);
         assert_eq!(admission.load(), (0, 0));
-        assert!(admission.enter(Client(3)).await.is_ok());
+        assert!(admission.enter(Client(3), None).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_the_wait_and_says_that_the_server_is_full() {
+        let admission = admission(1, 10, 0);
+        let _running = admission.enter(Client(0), None).await.unwrap();
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_millis(500);
+        let late = admission.enter(Client(1), Some(deadline)).await.err().unwrap();
+        assert_eq!(begun.elapsed().as_millis() / 10, 50);
+        assert_eq!(late.status().as_u16(), 429);
+        let words = "the server is full: the request waited for a place until its deadline";
+        assert!(late.message().contains(words), "{late:?}");
+        assert_eq!(admission.load(), (1, 0));
     }
 
     #[tokio::test]
     async fn room_that_cannot_be_handed_over_is_handed_on() {
         let admission = admission(1, 10, 0);
-        let running = admission.enter(Client(0)).await.unwrap();
-        let mut first = Box::pin(admission.enter(Client(1)));
-        let mut second = Box::pin(admission.enter(Client(2)));
+        let running = admission.enter(Client(0), None).await.unwrap();
+        let mut first = Box::pin(admission.enter(Client(1), None));
+        let mut second = Box::pin(admission.enter(Client(2), None));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(second.as_mut().now_or_never().is_none());
         drop(running);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::app::{App, Asked};
 use super::error::ApiError;
 use super::keys::Client;
+use super::log::RequestLog;
 use super::metrics::SearchEnd;
-use super::pass::pass;
+use super::pass::{Passed, pass};
 use super::reply::{Head, Reply, detail};
 use super::request::Ask;
 use super::search::{Answered, Job, Progress, run};
@@ -45,26 +46,54 @@ pub(crate) trait Api: Default + Send + 'static {
     fn error(&mut self, error: &ApiError) -> Vec<Bytes>;
 }
 
-/// Serves a request of an API.
+/// Serves a request of an API. Its answer has the id of the request, whatever comes of it.
 pub(crate) async fn serve<A: Api>(
     State(app): State<Arc<App>>,
+    Extension(log): Extension<RequestLog>,
+    request: Request,
+) -> Response {
+    let id = app.id(A::PREFIX);
+    log.id(&id);
+    let mut response = answer::<A>(&app, log, &id, request).await.unwrap_or_else(|error| {
+        app.failures.note(&id, &error);
+        error.into_response()
+    });
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-tpo-id", id);
+    }
+    response
+}
+
+async fn answer<A: Api>(
+    app: &Arc<App>,
+    log: RequestLog,
+    id: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
     let arrived = Instant::now();
     let (parts, body) = request.into_parts();
     let client = parts.extensions.get::<Client>().copied().unwrap_or(Client(0));
     let body = app.body(body).await?;
-    let asked = app.asked(A::read(&body)?, &parts.headers, client, arrived, A::PREFIX)?;
-    let permit = app.enter(client).await?;
-    let job = match asked {
-        Asked::Policy(ask) => return pass::<A>(&app, &ask, &body, permit).await,
-        Asked::Search(job) if job.ask.stream => return streamed::<A>(app, job, permit).await,
-        Asked::Search(job) => job,
-    };
-    let answered = search(&app, &job, None).await?;
-    drop(permit);
-    let body = A::whole(&Reply::of_search(&job, &answered, None, app.simulated));
-    Ok(with_headers(Json(body).into_response(), &job, &answered))
+    let ask = A::read(&body)?;
+    log.model(&ask.model);
+    match app.asked(ask, &parts.headers, client, arrived, id)? {
+        Asked::Policy(ask, deadline) => {
+            let permit = app.enter(client, deadline).await?;
+            let passed = Passed { id: id.to_owned(), deadline, _permit: permit, log };
+            pass::<A>(app, &ask, &body, passed).await
+        }
+        Asked::Search(job) => {
+            let permit = app.enter(client, job.deadline).await?;
+            if job.ask.stream {
+                return streamed::<A>(Arc::clone(app), job, permit, log).await;
+            }
+            let answered = search(app, &job, None).await?;
+            drop(permit);
+            log.end(answered.end.as_str());
+            let body = A::whole(&Reply::of_search(&job, &answered, None, app.simulated));
+            Ok(with_headers(Json(body).into_response(), &answered))
+        }
+    }
 }
 
 /// Searches, and keeps the outcome for `/v1/tpo`.
@@ -87,10 +116,9 @@ pub(crate) async fn search(
 }
 
 /// The response of an answered search with the headers of its extension.
-fn with_headers(mut response: Response, job: &Job, answered: &Answered) -> Response {
+fn with_headers(mut response: Response, answered: &Answered) -> Response {
     let complete = answered.end != SearchEnd::Partial;
     for (name, value) in [
-        ("x-tpo-id", Some(job.id.clone())),
         ("x-tpo-score", answered.best_score().map(|score| score.to_string())),
         ("x-tpo-complete", Some(complete.to_string())),
         ("x-tpo-stopped", answered.stopped.clone()),

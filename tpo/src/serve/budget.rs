@@ -1,8 +1,9 @@
-//! The bound of a request on calls and tokens, those of a judge among them.
+//! The bound of a request on calls and tokens, those of a judge among them, and turns between requests.
 
 use std::sync::Arc;
 
-use textgrad_core::Engine;
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 use textgrad_ops::layer::{Budget, EngineExt as _};
 
 use super::options::SearchOptions;
@@ -40,5 +41,25 @@ impl EngineScope for RequestBudget {
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
         let bound = self.0.as_ref().and_then(|_| reward.bind(self));
         bound.unwrap_or_else(|| Arc::clone(reward))
+    }
+}
+
+/// An engine that lets others have their turn before each call: one that takes no time, such as the simulation, never
+/// waits for anything, so that deadlines and other requests would come too late.
+pub(super) struct Yielding(pub(super) Arc<dyn Engine>);
+
+#[async_trait]
+impl Engine for Yielding {
+    fn info(&self) -> &EngineInfo {
+        self.0.info()
+    }
+
+    async fn status(&self) -> EngineStatus {
+        self.0.status().await
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        tokio::task::yield_now().await;
+        self.0.complete(request).await
     }
 }

@@ -10,10 +10,13 @@ use textgrad_ops::engine::http::JsonClient;
 use textgrad_ops::layer::Prices;
 
 use super::app::App;
+use super::guard::check_origin;
 use super::keys::Keys;
-use super::options::SearchOptions;
+use super::model::target;
+use super::options::{MaxSearch, SearchOptions};
 use super::record::Recorder;
 use super::server::Server;
+use crate::config::Mode;
 use crate::error::Error;
 use crate::search::Tpo;
 
@@ -66,7 +69,8 @@ pub struct ServerBuilder {
     pub(crate) max_per_key: usize,
     /// The longest wait for a place. Default: 60 s.
     pub(crate) queue_timeout: Duration,
-    /// The deadline of requests that name none. Default: none.
+    /// The deadline of requests that name none, so that a server behind this one that never answers holds none for
+    /// ever. Default: 600 s, after which OpenAI's clients give up too.
     pub(crate) deadline: Option<Duration>,
     /// The most iterations that a request may ask for. Default: 16.
     pub(crate) max_iterations: u32,
@@ -106,7 +110,7 @@ impl ServerBuilder {
             max_connections: 2048,
             max_per_key: 0,
             queue_timeout: Duration::from_secs(60),
-            deadline: None,
+            deadline: Some(Duration::from_secs(600)),
             max_iterations: 16,
             max_samples: 64,
             max_body: 32 * 1024 * 1024,
@@ -131,12 +135,48 @@ impl ServerBuilder {
         Ok(Self { recorder: Some(Arc::new(recorder)), ..self })
     }
 
+    /// Checks what requests cannot mend: presets, the mode, and the origin of browsers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a preset that no request could use or whose name stands for a model already, for a mode
+    /// that no request can have, and for an origin that no browser sends.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.cors.as_deref().map_or(Ok(()), check_origin)?;
+        let config = self.tpo.config();
+        if config.mode == Mode::Shuffled {
+            let got = format!("{}, which takes the critique of another query", config.mode);
+            return Err(Error::config("mode", "a mode that a request can have", got));
+        }
+        for (name, options) in &self.presets {
+            if name.trim().is_empty() || target(name, &BTreeMap::new()).is_some() {
+                let expected = "names that stand for no model yet, unlike tpo, policy and bon-8";
+                return Err(Error::config("presets", expected, format!("{name:?}")));
+            }
+            let applied = options.apply(config, self.max_search(), self.prices.as_ref());
+            let applied = applied.map_err(|error| error.message().to_owned());
+            let valid = applied.and_then(|config| {
+                config.validate().map_err(|error| textgrad_core::describe(&error))
+            });
+            if let Err(reason) = valid {
+                let expected = "search options within the limits of this server";
+                return Err(Error::config("presets", expected, format!("{name:?}: {reason}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bounds of requests. They may always ask for as much as the server does itself.
+    pub(crate) fn max_search(&self) -> MaxSearch {
+        let config = self.tpo.config();
+        MaxSearch {
+            iterations: self.max_iterations.max(config.iterations),
+            samples: self.max_samples.max(config.samples),
+        }
+    }
+
     /// The server. Its search settings bound those of requests: they may always ask for as much as it does itself.
     #[must_use]
-    pub fn build(mut self) -> Server {
-        let config = self.tpo.config();
-        self.max_iterations = self.max_iterations.max(config.iterations);
-        self.max_samples = self.max_samples.max(config.samples);
+    pub fn build(self) -> Server {
         Server::new(App::new(self))
     }
 }

@@ -1,5 +1,8 @@
 //! Errors in the shape of OpenAI's API.
 
+use std::error::Error as StdError;
+use std::net::{IpAddr, SocketAddr};
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +11,8 @@ use textgrad_core::{EngineError, ErrorKind, describe};
 
 use crate::error::Error;
 
-/// An error that a client is sent.
+/// An error that a client is sent. Of servers behind this one, it has the class of the failure and their own words:
+/// addresses and advice for the operator are in the log.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
@@ -16,14 +20,16 @@ pub(crate) struct ApiError {
     code: Option<&'static str>,
     param: Option<String>,
     message: String,
+    /// What only the operator is shown.
+    detail: Option<Box<str>>,
     /// In seconds.
     retry_after: Option<u64>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        let (code, param, retry_after) = (None, None, None);
-        Self { status, kind, code, param, message: message.into(), retry_after }
+        let (code, param, detail, retry_after) = (None, None, None, None);
+        Self { status, kind, code, param, message: message.into(), detail, retry_after }
     }
 
     /// A request that cannot be served as it is.
@@ -45,6 +51,12 @@ impl ApiError {
         let message = "expected a known key in the header Authorization: Bearer KEY";
         Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
             .code("invalid_api_key")
+    }
+
+    pub(crate) fn encoded() -> Self {
+        let message = "expected a body without content-encoding";
+        let error = Self::invalid("content-encoding", message);
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, ..error }
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {
@@ -98,49 +110,101 @@ impl ApiError {
         Self { code: Some(code), ..self }
     }
 
-    /// A failure of the policy, of the reward model or of another server behind this one.
+    /// A failure of the policy or of another engine.
     pub(crate) fn upstream(error: &EngineError) -> Self {
-        let (status, code) = match error.kind() {
-            ErrorKind::Refused => (StatusCode::BAD_REQUEST, "content_filter"),
-            ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, "upstream_invalid_request"),
-            ErrorKind::Unsupported => (StatusCode::BAD_REQUEST, "upstream_unsupported"),
-            ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            ErrorKind::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "upstream_rate_limit"),
-            ErrorKind::Loading => (StatusCode::SERVICE_UNAVAILABLE, "upstream_loading"),
-            ErrorKind::Quota | ErrorKind::Budget => {
-                (StatusCode::SERVICE_UNAVAILABLE, "upstream_quota")
+        Self::behind("the model's server", error, error)
+    }
+
+    /// A failure of a server behind this one.
+    fn behind(what: &str, error: &EngineError, whole: &(dyn StdError + 'static)) -> Self {
+        let (status, code, class) = match error.kind() {
+            ErrorKind::Refused => {
+                (StatusCode::BAD_REQUEST, "content_filter", "declines the content")
             }
-            ErrorKind::Auth => (StatusCode::BAD_GATEWAY, "upstream_auth"),
-            ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "upstream_connection"),
-            ErrorKind::NoAnswer => (StatusCode::BAD_GATEWAY, "upstream_no_answer"),
-            _ => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            ErrorKind::InvalidRequest => {
+                (StatusCode::BAD_REQUEST, "upstream_invalid_request", "refuses the request")
+            }
+            ErrorKind::Unsupported => {
+                (StatusCode::BAD_REQUEST, "upstream_unsupported", "cannot do what the request asks")
+            }
+            ErrorKind::Timeout => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "does not answer in time")
+            }
+            ErrorKind::RateLimited => {
+                (StatusCode::SERVICE_UNAVAILABLE, "upstream_rate_limit", "gets too many requests")
+            }
+            ErrorKind::Loading => {
+                (StatusCode::SERVICE_UNAVAILABLE, "upstream_loading", "loads its model")
+            }
+            ErrorKind::Quota | ErrorKind::Budget => {
+                (StatusCode::SERVICE_UNAVAILABLE, "upstream_quota", "has no credit left")
+            }
+            ErrorKind::Auth => {
+                (StatusCode::BAD_GATEWAY, "upstream_auth", "does not accept this server's key")
+            }
+            ErrorKind::Connection => {
+                (StatusCode::BAD_GATEWAY, "upstream_connection", "cannot be reached")
+            }
+            ErrorKind::NoAnswer => {
+                (StatusCode::BAD_GATEWAY, "upstream_no_answer", "gives no answer")
+            }
+            _ => (StatusCode::BAD_GATEWAY, "upstream_error", "fails"),
         };
         let kind = match status.is_client_error() {
             true => "invalid_request_error",
             false => "server_error",
         };
-        let after = error.retry_after().map(|after| after.as_secs().max(1));
-        Self { retry_after: after, ..Self::new(status, kind, describe(error)).code(code) }
+        let message = match words(error) {
+            Some(words) => format!("{what} {class}: {words}"),
+            None => format!("{what} {class}"),
+        };
+        let error_after = error.retry_after().map(|after| after.as_secs().max(1));
+        let error = Self::new(status, kind, message).code(code).detail_of(whole);
+        Self { retry_after: error_after, ..error }
     }
 
     /// A search that failed without an answer.
     pub(crate) fn search(error: &Error) -> Self {
         if let Some(engine) = error.engine() {
-            return Self { message: describe(error), ..Self::upstream(engine) };
+            let what = match error {
+                Error::Reward { .. } => "the reward model",
+                _ => "the model's server",
+            };
+            return Self::behind(what, engine, error);
         }
         match error {
             Error::Config { .. } | Error::Query { .. } => Self::invalid("", describe(error)),
             Error::Stopped => Self::draining(),
+            Error::JournalWrite { .. } => Self::not_recorded(error),
             Error::NoAnswer | Error::Score { .. } | Error::ScoreCount { .. } => {
-                Self::new(StatusCode::BAD_GATEWAY, "server_error", describe(error))
-                    .code("upstream_error")
+                let error = describe(error);
+                Self::new(StatusCode::BAD_GATEWAY, "server_error", error).code("upstream_error")
             }
             // Messages about files are not for clients.
-            _ => {
-                tracing::error!(error = describe(error), "a request failed");
-                Self::internal("an error within the server; its log on standard error says which")
-            }
+            _ => Self::internal("an error within the server; its log says which").detail_of(error),
         }
+    }
+
+    /// A request whose record cannot be written, as while a disk is full.
+    pub(crate) fn not_recorded(error: &(dyn StdError + 'static)) -> Self {
+        let message = "the server cannot record the request; try again later";
+        let unavailable = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+        let unavailable = unavailable.code("not_recorded").detail_of(error);
+        Self { retry_after: Some(1), ..unavailable }
+    }
+
+    fn detail_of(self, error: &(dyn StdError + 'static)) -> Self {
+        Self { detail: Some(describe(error).into()), ..self }
+    }
+
+    /// What only the operator is shown.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// The code, or else the type.
+    pub(crate) fn name(&self) -> &'static str {
+        self.code.unwrap_or(self.kind)
     }
 
     #[cfg(test)]
@@ -160,6 +224,18 @@ impl ApiError {
     }
 }
 
+/// The words of a server, or of an engine that has no address. Addresses in them are left out.
+fn words(error: &EngineError) -> Option<String> {
+    let own = Some(error.message()).filter(|message| !message.contains("://"));
+    let words = error.server_words().or(own).filter(|words| !words.is_empty())?;
+    let is_address = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        word.contains("://") || word.parse::<IpAddr>().is_ok() || word.parse::<SocketAddr>().is_ok()
+    };
+    let shown = |word| if is_address(word) { "[address]" } else { word };
+    Some(words.split_whitespace().map(shown).collect::<Vec<_>>().join(" "))
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
@@ -171,5 +247,23 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_advice_are_for_the_operator() {
+        let message = "POST http://10.0.0.7:8000/v1/chat/completions: the server says: bad key; check the key";
+        let error = EngineError::new(ErrorKind::Auth, message);
+        let shown = ApiError::upstream(&error);
+        assert_eq!(shown.message(), "the model's server does not accept this server's key");
+        assert_eq!(shown.detail(), Some(message));
+        let words = "cannot connect to 10.0.0.7:8000, see http://intra/wiki now";
+        let shown = ApiError::upstream(&error.with_server_words(words));
+        let expected = "cannot connect to [address] see [address] now";
+        assert!(shown.message().ends_with(expected), "{}", shown.message());
     }
 }

@@ -13,3 +13,17 @@ pub(crate) fn set(json: &mut Json, name: &str, value: impl Into<Json>) {
         fields.insert(name.to_owned(), value.into());
     }
 }
+
+/// Where a text stops being JSON, in words.
+pub(crate) fn syntax(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.is_eof() {
+        true => "expected JSON, which ends too early".to_owned(),
+        false => format!("expected JSON, which it is not at line {line}, column {column}"),
+    }
+}
+
+/// The path of a field, at the beginning of a text about it.
+pub(crate) fn path_of(text: &str) -> &str {
+    text.split([':', ' ']).next().unwrap_or(text)
+}

@@ -12,8 +12,8 @@ use crate::error::Error;
 /// The keys that a server accepts. It keeps SHA-256 hashes, never a key.
 ///
 /// A file has one key a line, optionally with a name before it: `NAME KEY`, or `NAME sha256:HEX` with the hash in place
-/// of the key. Blank lines and lines that begin with `#` are skipped. Names are shown in metrics; keys are shown
-/// nowhere.
+/// of the key. Blank lines and lines that begin with `#` are skipped. Names are shown in metrics and logs; keys are
+/// shown nowhere. No two keys have one name; a key without one is `key-N`.
 ///
 /// # Examples
 /// ```
@@ -26,6 +26,9 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Default)]
 pub struct Keys(Vec<Key>);
+
+/// The beginning of the names of keys that have none.
+const NUMBERED: &str = "key-";
 
 #[derive(Clone)]
 struct Key {
@@ -43,7 +46,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Input`] for a line that holds no key. The message does not quote it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut keys = Vec::new();
+        let mut keys = Self::default();
         for (line, number) in text.lines().zip(1_usize..) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -51,8 +54,8 @@ impl Keys {
             }
             let words: Vec<&str> = line.split_whitespace().collect();
             let (name, key) = match words.as_slice() {
-                [key] => (format!("key-{}", keys.len() + 1), *key),
-                [name, key] => ((*name).to_owned(), *key),
+                [key] => (None, *key),
+                [name, key] => (Some((*name).to_owned()), *key),
                 _ => return Err(invalid(number, "KEY or NAME KEY")),
             };
             let hash = match key.strip_prefix("sha256:") {
@@ -61,9 +64,24 @@ impl Keys {
                     unhex(digits).ok_or_else(|| invalid(number, "64 hexadecimal digits"))?
                 }
             };
-            keys.push(Key { name, hash });
+            if !keys.add(Key { name: name.unwrap_or_default(), hash }) {
+                return Err(invalid(number, "a name that no other key has"));
+            }
         }
-        Ok(Self(keys))
+        Ok(keys)
+    }
+
+    /// Adds a key. One without a name gets the first number that is free. Returns whether its name is new.
+    fn add(&mut self, key: Key) -> bool {
+        let is_free = |name: &String| self.0.iter().all(|known| known.name != *name);
+        let numbered = || (self.0.len() + 1..).map(|number| format!("{NUMBERED}{number}"));
+        let name = match key.name.is_empty() {
+            true => numbered().find(is_free).unwrap_or_default(),
+            false => key.name,
+        };
+        let is_new = is_free(&name);
+        self.0.push(Key { name, ..key });
+        is_new
     }
 
     /// Reads a file of keys.
@@ -78,11 +96,22 @@ impl Keys {
         Self::parse(&text)
     }
 
-    /// These keys and others.
-    #[must_use]
-    pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
-        self
+    /// These keys and others. Those of the others that have no name of their own are numbered behind these.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a name that keys of both have.
+    pub fn and(mut self, others: Self) -> Result<Self, Error> {
+        for mut key in others.0 {
+            if key.name.starts_with(NUMBERED) {
+                key.name.clear();
+            }
+            let name = key.name.clone();
+            if !self.add(key) {
+                let reason = format!("expected names that no two keys have, got {name:?} twice");
+                return Err(Error::Input { source_name: "keys".to_owned(), reason });
+            }
+        }
+        Ok(self)
     }
 
     /// The number of keys.
@@ -100,6 +129,11 @@ impl Keys {
     /// The name of a client's key.
     pub(crate) fn name(&self, client: Client) -> &str {
         self.0.get(client.0).map_or("anonymous", |key| &key.name)
+    }
+
+    /// What no other key has: a hash of the client's key. A key keeps it when others are added or removed.
+    pub(crate) fn scope(&self, client: Client) -> String {
+        self.0.get(client.0).map_or_else(String::new, |key| hex(&key.hash))
     }
 
     /// The client that sends these headers. All keys are compared, whichever matches.
@@ -168,6 +202,22 @@ mod tests {
             assert_eq!(found, client, "{name}: {value}");
         }
         assert_eq!(Keys::default().client(&HeaderMap::new()), Some(Client(0)));
+    }
+
+    #[test]
+    fn keys_of_two_sources_have_names_and_scopes_of_their_own() {
+        let client = |keys: &Keys, key| keys.client(&headers("x-api-key", key)).unwrap();
+        let parse = |text| Keys::parse(text).unwrap();
+        let both = parse("first").and(parse("second")).unwrap();
+        let [first, second] = ["first", "second"].map(|key| client(&both, key));
+        assert_eq!((both.name(first), both.name(second)), ("key-1", "key-2"));
+        assert_ne!(both.scope(first), both.scope(second));
+        // The scope of a key stays when another one is removed.
+        let left = parse("second");
+        assert_eq!(left.scope(client(&left, "second")), both.scope(second));
+        assert!(!both.scope(second).contains("second"));
+        assert!(parse("a one").and(parse("a two")).is_err());
+        assert!(Keys::parse("a one\na two").is_err());
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub(crate) enum Turn {
     Direct(String),
 }
 
-/// A message of a conversation; none for thoughts of earlier turns, which are no part of it.
+/// A message of a conversation; none for thoughts of earlier turns, which are no part of it, and for empty turns of the
+/// system and the assistant, which say nothing.
 pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiError> {
     match field(message, "type").as_str() {
         None | Some("message") => {}
@@ -38,6 +39,8 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiEr
         return Ok(Some(Turn::Direct(format!("{place}.{call}"))));
     }
     let parts = match field(message, "content") {
+        // Answers of tools have none.
+        Json::Null if role == MessageRole::Assistant => Vec::new(),
         Json::String(text) => vec![Part::Text(text.as_str().into())],
         Json::Array(parts) => {
             let mut read = Vec::with_capacity(parts.len());
@@ -51,7 +54,11 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiEr
         }
         _ => return Err(expected(&format!("{place}.content"), "a text or a list of parts")),
     };
-    Ok(Some(Turn::Message(Message::new(role, parts))))
+    let message = Message::new(role, parts);
+    if role != MessageRole::User && !message.has_image() && message.text().trim().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Turn::Message(message)))
 }
 
 /// A part, or the name of one that only the policy itself can read.

@@ -27,7 +27,7 @@ pub(crate) enum SearchEnd {
 }
 
 impl SearchEnd {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Gated => "gated",
@@ -49,6 +49,8 @@ struct Figures {
     /// Refused requests by key, for limits.
     refused: BTreeMap<String, u64>,
     searches: BTreeMap<SearchEnd, u64>,
+    /// Requests that the policy served without a search, by their end.
+    passed: BTreeMap<&'static str, u64>,
     durations: Histogram,
     upstream: BTreeMap<Purpose, (u64, Usage)>,
     scored: u64,
@@ -94,6 +96,11 @@ impl Metrics {
         *self.0.lock().refused.entry(key.to_owned()).or_default() += 1;
     }
 
+    /// A request that was passed to the policy.
+    pub(crate) fn passed(&self, end: &'static str) {
+        *self.0.lock().passed.entry(end).or_default() += 1;
+    }
+
     pub(crate) fn search(&self, end: SearchEnd, elapsed: Duration) {
         let mut figures = self.0.lock();
         *figures.searches.entry(end).or_default() += 1;
@@ -133,6 +140,10 @@ impl Metrics {
         text.family("tpo_searches_total", "counter", "Searches by their end.");
         for (end, count) in &figures.searches {
             text.sample(&format!("{{end=\"{}\"}}", end.as_str()), *count as f64);
+        }
+        text.family("tpo_passed_total", "counter", "Requests passed to the policy by their end.");
+        for (end, count) in &figures.passed {
+            text.sample(&format!("{{end=\"{end}\"}}"), *count as f64);
         }
         let durations = &figures.durations;
         text.family("tpo_search_duration_seconds", "histogram", "Duration of searches.");

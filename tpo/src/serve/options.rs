@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use textgrad_core::Layout;
 use textgrad_ops::layer::Prices;
+use textgrad_ops::util::json::type_name;
+use tokio::time::Instant;
 
 use super::error::ApiError;
 use crate::config::{Acceptance, Mode, SearchBudget, TpoConfig};
@@ -133,10 +135,8 @@ impl SearchOptions {
     /// Reads the object of a body or a header.
     pub(crate) fn read(json: &Json, place: &str) -> Result<Self, ApiError> {
         Self::deserialize(json).map_err(|error| {
-            ApiError::invalid(
-                place,
-                format!("{place}: expected an object of search options: {error}"),
-            )
+            let (path, reason) = culprit(json, place, &error);
+            ApiError::invalid(path.as_str(), format!("{path}: {reason}"))
         })
     }
 
@@ -163,8 +163,9 @@ impl SearchOptions {
         }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.deadline_ms.map(Duration::from_millis)
+    /// The end of the time of a request; none if it is beyond the clock.
+    pub(crate) fn deadline(&self, arrived: Instant) -> Option<Instant> {
+        arrived.checked_add(Duration::from_millis(self.deadline_ms?))
     }
 
     /// The settings of the search: those of the server with these changes.
@@ -186,10 +187,8 @@ impl SearchOptions {
                 return fail(field, format!("expected at most {most} on this server, got {asked}"));
             }
         }
-        if self.mode == Some(Mode::Shuffled) {
-            let message =
-                "the mode shuffled takes the critique of another query, and a request has one";
-            return fail("mode", message.to_owned());
+        if let Some(mode @ (Mode::Shuffled | Mode::Own)) = self.mode {
+            return fail("mode", format!("expected one of {}, got {mode}", servable()));
         }
         if self.deadline_ms == Some(0) {
             return fail("deadline_ms", "expected at least 1, got 0".to_owned());
@@ -216,6 +215,51 @@ impl SearchOptions {
         }
         Ok(config)
     }
+}
+
+/// The modes that a server can search in. `shuffled` takes the critique of another query, and a request has one; `own`
+/// is no mode of the program.
+pub(crate) fn servable() -> String {
+    let modes = Mode::ALL.iter().filter(|mode| **mode != Mode::Shuffled);
+    modes.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The field by which options cannot be read, as a path, and what is wrong with it.
+fn culprit(json: &Json, place: &str, error: &serde_json::Error) -> (String, String) {
+    let Json::Object(fields) = json else {
+        return (place.to_owned(), format!("expected an object, got {}", type_name(json)));
+    };
+    let failure = |options: Json| SearchOptions::deserialize(&options).err();
+    for (name, value) in fields {
+        let Some(error) = failure(json!({ name: value })) else { continue };
+        let path = format!("{place}.{name}");
+        // A part of a budget or a gate.
+        for (part, value) in value.as_object().into_iter().flatten() {
+            let only = json!({ part: value });
+            if let Some(error) = failure(json!({ name: only })) {
+                return (format!("{path}.{part}"), reason(&error));
+            }
+        }
+        return (path, reason(&error));
+    }
+    (place.to_owned(), reason(error))
+}
+
+/// The words of a failure, without the types of this program.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some((got, expected)) = text.rsplit_once(", expected ") else { return text };
+    let got = got.strip_prefix("invalid type: ").or_else(|| got.strip_prefix("invalid value: "));
+    let Some(got) = got else { return text };
+    let expected = match expected {
+        "u32" | "u64" => "a whole number of 0 or more",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        expected if expected.starts_with("struct ") => "an object",
+        expected if expected.contains("enum") => "a name",
+        expected => expected,
+    };
+    format!("expected {expected}, got {got}")
 }
 
 #[cfg(test)]
@@ -257,8 +301,22 @@ mod tests {
             let error = options(json).apply(&TpoConfig::default(), MAX, None).unwrap_err();
             assert_eq!(error.body()["error"]["param"], param, "{json}");
         }
-        let error = SearchOptions::read(&serde_json::json!({"depth": 1}), "tpo").unwrap_err();
-        assert!(error.message().contains("depth"), "{}", error.message());
+        for (options, message) in [
+            (json!({"samples": 2, "depth": 1}), "tpo.depth: unknown field `depth`"),
+            (json!(7), "tpo: expected an object, got a number"),
+            (
+                json!({"iterations": "two"}),
+                "tpo.iterations: expected a whole number of 0 or more, got string \"two\"",
+            ),
+            (json!({"budget": {"calls": 1, "tokens": -1}}), "tpo.budget.tokens: expected a whole"),
+            (json!({"gate": 3}), "tpo.gate: expected an object, got integer `3`"),
+            (json!({"mode": "best"}), "tpo.mode: unknown variant `best`, expected one of"),
+        ] {
+            let error = SearchOptions::read(&options, "tpo").unwrap_err();
+            assert!(error.message().starts_with(message), "{}", error.message());
+            let path = message.split(':').next();
+            assert_eq!(error.body()["error"]["param"].as_str(), path);
+        }
     }
 
     #[test]

@@ -4,23 +4,21 @@
 //! line is added to `results.jsonl` when a search ends; a repeated request may have several, the last of which holds.
 //! When the folder is closed, and when the server starts again after a kill, the file is written anew: one line for
 //! each request, in their order. A folder is closed when the server stops, and when many are open and no request holds
-//! it.
+//! it. One whose files could not be written, as while a disk is full, is opened again for the next request.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::BufReader;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use textgrad_ops::util::fs::blocking;
-use textgrad_ops::util::jsonl::{Reader, Writer, end_of_last_line};
+use textgrad_ops::util::jsonl::Writer;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use super::error::ApiError;
+use super::served::{Served, appending, requests, results};
 use crate::batch::QueryOutcome;
 use crate::config::StopReason;
 use crate::error::Error;
@@ -56,7 +54,7 @@ struct ServedRun {
     folder: RunFolder,
     served: Writer,
     results: Writer,
-    simulated: bool,
+    config: RunConfig,
     state: Mutex<RunState>,
 }
 
@@ -67,18 +65,6 @@ struct RunState {
     keys: HashMap<String, usize>,
     /// Requests whose search is under way.
     busy: HashSet<usize>,
-}
-
-/// A line of `served.jsonl`: a request, before its search.
-#[derive(Serialize, Deserialize)]
-struct Served {
-    index: usize,
-    /// The id of the answer.
-    id: String,
-    /// A hash of the client's idempotency key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    query: Query,
 }
 
 /// A search that is recorded, until it is dropped.
@@ -133,13 +119,14 @@ impl Recorder {
             tpo.config().samples,
             settings.get(..8).unwrap_or(&settings)
         );
-        let run = self.folder(name, config).await.map_err(|error| ApiError::search(&error))?;
+        let run = self.folder(name, config).await;
+        let run = run.map_err(|error| ApiError::not_recorded(&error))?;
         let (index, is_new) = run.place(key.as_ref())?;
         let recorded = Recorded { run, index, is_new };
         if is_new {
             let line = Served { index, id: id.to_owned(), key, query: query.clone() };
             let written = recorded.run.served.write(&line);
-            written.map_err(|error| ApiError::internal(error.to_string()))?;
+            written.map_err(|error| ApiError::not_recorded(&error))?;
         }
         Ok(recorded)
     }
@@ -168,6 +155,16 @@ impl Recorder {
                 .retain(|(known, slot)| *known != name || Arc::strong_count(slot) > 2);
         }
         let mut open = slot.lock().await;
+        if let Some(run) = open.take_if(|run| run.has_failed()) {
+            match released(run, Duration::from_millis(200)).await {
+                Ok(run) => drop(run),
+                Err(held) => {
+                    *open = Some(held);
+                    let reason = "searches still hold the folder, which could not be written";
+                    return Err(Error::JournalWrite { reason: reason.to_owned() });
+                }
+            }
+        }
         if let Some(run) = open.as_ref() {
             return Ok(Arc::clone(run));
         }
@@ -196,15 +193,9 @@ impl Recorder {
             let Some(run) = slot.lock().await.take() else { continue };
             let path = run.folder.path().to_owned();
             // Searches that were dropped with their server let go of it as soon as the runtime runs them.
-            for _ in 0..100 {
-                if Arc::strong_count(&run) == 1 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            match Arc::into_inner(run) {
-                Some(run) => run.finish().await?,
-                None => tracing::warn!(
+            match released(run, Duration::from_secs(1)).await {
+                Ok(run) => run.finish().await?,
+                Err(_) => tracing::warn!(
                     folder = %path.display(),
                     "a search still holds the folder; its results are put in order when the server starts again"
                 ),
@@ -214,11 +205,30 @@ impl Recorder {
     }
 }
 
+/// A run as soon as no search holds it, or the run itself if that takes too long.
+async fn released(mut run: Arc<ServedRun>, most: Duration) -> Result<ServedRun, Arc<ServedRun>> {
+    let end = Instant::now() + most;
+    loop {
+        match Arc::try_unwrap(run) {
+            Ok(run) => return Ok(run),
+            Err(held) if Instant::now() >= end => return Err(held),
+            Err(held) => run = held,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 impl ServedRun {
+    /// Whether one of its files could not be written: then nothing more is.
+    fn has_failed(&self) -> bool {
+        let files = [&self.served, &self.results].map(Writer::failure);
+        files.iter().any(Option::is_some) || self.folder.journal().failure().is_some()
+    }
+
     async fn open(path: &Path, config: RunConfig) -> Result<Self, Error> {
         let (file, has_run) = (path.join(SERVED), path.join(journal::FILE));
         let requests = requests(&file).await?;
-        let simulated = config.simulated;
+        let kept = config.clone();
         let folder = match tokio::fs::try_exists(&has_run).await.unwrap_or(false) {
             false => RunFolder::create(path, &config).await?,
             true => {
@@ -231,7 +241,7 @@ impl ServedRun {
         let keys = keys.filter_map(|(index, (_, key))| Some((key.clone()?, index)));
         let state = RunState { next: requests.len(), keys: keys.collect(), ..RunState::default() };
         let (served, results) = (appending(file).await?, appending(path.join(RESULTS)).await?);
-        Ok(Self { folder, served, results, simulated, state: Mutex::new(state) })
+        Ok(Self { folder, served, results, config: kept, state: Mutex::new(state) })
     }
 
     /// The index of a request, and whether it is new.
@@ -253,6 +263,12 @@ impl ServedRun {
 
     /// Writes `results.jsonl` anew, in the order of the requests; those that were dropped are failures.
     async fn finish(mut self) -> Result<(), Error> {
+        if self.has_failed() {
+            // Opening it again repairs the ends of its files.
+            let (path, config) = (self.folder.path().to_owned(), self.config.clone());
+            drop(self);
+            self = Self::open(&path, config).await?;
+        }
         let requests = requests(&self.folder.path().join(SERVED)).await?;
         let mut results = results(self.folder.path().join(RESULTS)).await?;
         let queries: Vec<Query> = requests.into_iter().map(|(query, _)| query).collect();
@@ -264,7 +280,7 @@ impl ServedRun {
                 None => {
                     let (error, trajectory) = (Error::Stopped, Trajectory::default());
                     let result = Err(AlignError { error, trajectory });
-                    ResultRecord::new(&QueryOutcome { index, query, result }, self.simulated)
+                    ResultRecord::new(&QueryOutcome { index, query, result }, self.config.simulated)
                 }
             };
             writer.write(&record).await?;
@@ -292,7 +308,7 @@ impl Recorded {
     ) -> Result<Alignment, AlignError> {
         let run = &self.run;
         let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
-        let mut record = ResultRecord::new(&outcome, run.simulated);
+        let mut record = ResultRecord::new(&outcome, run.config.simulated);
         let stopped = record.trajectory.stopped.as_ref();
         if record.best.is_some() && stopped.is_some_and(StopReason::is_request_limit) {
             (record.status, record.error) = (Status::Ok, None);
@@ -310,66 +326,56 @@ impl Drop for Recorded {
     }
 }
 
-/// Requests in their order, with the hashes of their keys.
-type Requests = Vec<(Query, Option<String>)>;
-
-/// The requests of a file.
-async fn requests(path: &Path) -> Result<Requests, Error> {
-    let path = path.to_owned();
-    let mut requests = BTreeMap::new();
-    let add = |requests: &mut BTreeMap<_, _>, served: Served| {
-        drop(requests.insert(served.index, (served.query, served.key)));
-    };
-    blocking(move || {
-        lines(&path, |served| add(&mut requests, served)).map(|()| {
-            // Lines of concurrent requests may be out of order, and the last of them be lost with a kill.
-            let whole =
-                requests.into_iter().zip(0..).take_while(|((index, _), place)| index == place);
-            whole.map(|((_, request), _)| request).collect()
-        })
-    })
-    .await
+/// The hash of an idempotency key for one search of a request, within the scope of the client's key.
+pub(crate) fn request_key(scope: &str, key: &str, search: &str, query: &Query) -> String {
+    digest([scope, key, search, query.identity().as_str()])
 }
 
-/// The last result of each request.
-async fn results(path: PathBuf) -> Result<BTreeMap<usize, ResultRecord>, Error> {
-    let mut results = BTreeMap::new();
-    blocking(move || {
-        lines(&path, |record: ResultRecord| drop(results.insert(record.index, record)))?;
-        Ok(results)
-    })
-    .await
-}
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
 
-/// Reads the lines of a file; none, if it is not there.
-fn lines<T: DeserializeOwned>(path: &Path, mut each: impl FnMut(T)) -> Result<(), Error> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io(path, "cannot be opened")(error)),
-    };
-    let mut reader = Reader::new(BufReader::new(file));
-    while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
-        let wrong = |reason| Error::Record { path: path.to_owned(), line: line.number, reason };
-        each(line.parse().map_err(|error| wrong(error.to_string()))?);
+    use textgrad_ops::sim::Sim;
+
+    use super::*;
+    use crate::reward::SimReward;
+
+    #[tokio::test]
+    async fn a_folder_that_could_not_be_written_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(directory.path()).await.unwrap();
+        let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build().unwrap();
+        let query = Query::from("Why does wood float?");
+        let begin = async || recorder.begin(&tpo, "id", &query, Some("key".to_owned())).await;
+        let begun = begin().await.unwrap();
+        assert!(begun.is_new);
+        let path = begun.run.folder.path().to_owned();
+        drop(begun);
+        {
+            // A file that takes no more lines, and half a line at its end.
+            let folders = recorder.folders.lock();
+            let mut slot = folders[0].1.try_lock().unwrap();
+            let run = Arc::get_mut(slot.as_mut().unwrap()).unwrap();
+            std::fs::write(path.join(RESULTS), "{\"index\"").unwrap();
+            run.results = Writer::new(File::open(path.join(RESULTS)).unwrap());
+            assert!(run.results.write(&1).is_err() && run.has_failed());
+        }
+        // The key is known: it was read again.
+        let again = begin().await.unwrap();
+        assert!(!again.is_new && !again.run.has_failed());
+        // A request whose line cannot be written is told to come back, and the next one is served.
+        drop(again);
+        {
+            let folders = recorder.folders.lock();
+            let mut slot = folders[0].1.try_lock().unwrap();
+            let run = Arc::get_mut(slot.as_mut().unwrap()).unwrap();
+            run.served = Writer::new(File::open(path.join(RESULTS)).unwrap());
+        }
+        let one = recorder.begin(&tpo, "id", &query, None).await.err().unwrap();
+        assert_eq!((one.status().as_u16(), one.name()), (503, "not_recorded"));
+        assert!(!one.message().contains("os error"), "{}", one.message());
+        assert!(one.detail().is_some_and(|detail| detail.contains("os error")));
+        drop(recorder.begin(&tpo, "id", &query, None).await.unwrap());
+        recorder.finish().await.unwrap();
     }
-    Ok(())
-}
-
-/// Opens a file to add lines to it. A process that was killed may have left half a line, which is cut off.
-async fn appending(path: PathBuf) -> Result<Writer, Error> {
-    blocking(move || {
-        let failed = Error::io(&path, "cannot be opened");
-        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let mut opened = opened.map_err(&failed)?;
-        let end = end_of_last_line(&mut opened).map_err(&failed)?;
-        opened.set_len(end).map_err(&failed)?;
-        Ok(Writer::new(opened))
-    })
-    .await
-}
-
-/// The hash of a client's idempotency key for one search of a request.
-pub(crate) fn request_key(client: &str, key: &str, search: &str, query: &Query) -> String {
-    digest([client, key, search, query.identity().as_str()])
 }

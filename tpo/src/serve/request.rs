@@ -5,7 +5,7 @@ use textgrad_core::{Message, MessageRole, Part, Sampling};
 use textgrad_ops::util::json::type_name;
 
 use super::error::ApiError;
-use super::json::field;
+use super::json::{field, syntax};
 use super::message::{Turn, message};
 use super::options::SearchOptions;
 use crate::query::Query;
@@ -202,7 +202,7 @@ impl Ask {
 /// The fields of a body, those that are null left out.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Json>, ApiError> {
     let json: Json = serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid("", format!("expected a JSON object: {error}")))?;
+        .map_err(|error| ApiError::invalid("", format!("the body: {}", syntax(&error))))?;
     match json {
         Json::Object(fields) => {
             Ok(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
@@ -314,6 +314,21 @@ mod tests {
     }
 
     #[test]
+    fn empty_turns_of_system_and_assistant_are_left_out() {
+        let ask = ask(&with(json!({"messages": [
+            {"role": "system", "content": ""},
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": null},
+            {"role": "assistant", "content": " "},
+            {"role": "system", "content": []},
+            {"role": "user", "content": "why?"},
+        ]})))
+        .unwrap();
+        let query = ask.query().unwrap();
+        assert_eq!(query.turns().map(|(_, text)| text).collect::<Vec<_>>(), ["hi", "why?"]);
+    }
+
+    #[test]
     fn what_only_the_policy_can_do_is_named() {
         let tool = json!({"messages": [
             {"role": "user", "content": "hi"},
@@ -339,7 +354,7 @@ mod tests {
             (with(json!({"temperature": "hot"})), "temperature"),
             (with(json!({"stop": 7})), "stop"),
             (with(json!({"stream": "yes"})), "stream"),
-            (with(json!({"tpo": {"depth": 1}})), "tpo"),
+            (with(json!({"tpo": {"depth": 1}})), "tpo.depth"),
             (with(json!({"messages": [{"role": "king", "content": "x"}]})), "messages[0].role"),
             (with(json!({"messages": [{"role": "user"}]})), "messages[0].content"),
         ] {
@@ -350,6 +365,9 @@ mod tests {
             let ask = ask(&with(json!({"messages": messages}))).unwrap();
             assert_eq!(ask.query().unwrap_err().body()["error"]["param"], "messages");
         }
-        assert!(Ask::chat(b"{").is_err());
+        for (body, words) in [(&b"{"[..], "ends too early"), (b"{x", "line 1, column 2")] {
+            let error = Ask::chat(body).unwrap_err();
+            assert!(error.message().contains(words), "{}", error.message());
+        }
     }
 }

@@ -27,6 +27,7 @@ fn read(body: &[u8]) -> Result<Ask, ApiError> {
     let mut ask = Ask::common(fields, &["max_output_tokens"])?;
     match instructions {
         None => {}
+        Some(Value::String(text)) if text.trim().is_empty() => {}
         Some(Value::String(text)) => ask.messages.push(Message::system(text)),
         Some(_) => return Err(expected("instructions", "a text")),
     }

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use textgrad_core::{Page, truncate};
 
 use super::api::serve;
-use super::app::{App, guard};
+use super::app::App;
 use super::chat::Chat;
 use super::error::ApiError;
+use super::guard::guard;
 use super::json::set;
 use super::keys::Client;
 use super::model::{listed, target};

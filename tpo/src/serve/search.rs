@@ -1,17 +1,18 @@
 //! One search of a request: deadline, budget, gate, and the best answers that it has.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use textgrad_core::{Engine, EngineError, ErrorKind, describe};
+use textgrad_core::{Engine, EngineError, ErrorKind};
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::Money;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::app::App;
-use super::budget::RequestBudget;
+use super::budget::{RequestBudget, Yielding};
 use super::error::ApiError;
 use super::images::WithImages;
 use super::keys::Client;
@@ -37,6 +38,8 @@ pub(crate) struct Job {
     /// The virtual model, as the client named it.
     pub(crate) model: String,
     pub(crate) arrived: Instant,
+    /// When it is to be answered.
+    pub(crate) deadline: Option<Instant>,
     /// When it arrived, in seconds since 1970.
     pub(crate) created: u64,
     pub(crate) ask: Ask,
@@ -48,6 +51,13 @@ pub(crate) struct Job {
     pub(crate) index: usize,
     /// The idempotency key.
     pub(crate) key: Option<String>,
+}
+
+impl Job {
+    /// Whether the end of the server comes before its deadline.
+    fn is_ended(&self, app: &App) -> bool {
+        app.ending.is_cancelled() && self.deadline.is_none_or(|deadline| deadline > Instant::now())
+    }
 }
 
 /// A scored answer, as streams report it.
@@ -71,7 +81,7 @@ pub(crate) struct Answered {
     pub(crate) trajectory: Trajectory,
     /// The search with its graph, if it came to its end; its trajectory is the other one.
     pub(crate) aligned: Option<Alignment>,
-    /// What was spent, the gate included.
+    /// What was spent, the gate included, without what the journal had.
     pub(crate) usage: UsageRecord,
     /// By the prices of the server.
     pub(crate) money: Option<f64>,
@@ -105,14 +115,14 @@ struct Accounting<'a> {
 impl Accounting<'_> {
     fn usage(&self) -> UsageRecord {
         let mut usage = UsageRecord::default();
-        self.sessions.iter().for_each(|session| usage.add(&session.usage()));
+        self.sessions.iter().for_each(|session| usage.add(&session.asked()));
         usage
     }
 
     /// The cost by the prices of the server, if each engine that was used has one.
     fn money(&self) -> Option<f64> {
         self.app.options.prices.as_ref()?;
-        self.sessions.iter().map(|session| session.money().map(Money::units)).sum()
+        self.sessions.iter().map(|session| session.asked_money().map(Money::units)).sum()
     }
 }
 
@@ -147,8 +157,7 @@ async fn search(
     progress: Option<mpsc::UnboundedSender<Progress>>,
     accounting: &mut Accounting<'_>,
 ) -> Result<Answered, ApiError> {
-    let deadline = job.options.deadline().map(|deadline| job.arrived + deadline);
-    let phase = Phase { app, job, budget: RequestBudget::new(&job.options), deadline, progress };
+    let phase = Phase { app, job, budget: RequestBudget::new(&job.options), progress };
     let mut first = Vec::new();
     if let Some(gate) = job.options.gate {
         let config = TpoConfig {
@@ -175,7 +184,6 @@ struct Phase<'a> {
     app: &'a App,
     job: &'a Job,
     budget: RequestBudget,
-    deadline: Option<Instant>,
     progress: Option<mpsc::UnboundedSender<Progress>>,
 }
 
@@ -186,7 +194,7 @@ impl Phase<'_> {
             if self.job.ask.has_image() {
                 engine = Arc::new(WithImages::new(engine, &self.job.ask.messages));
             }
-            self.budget.engine(&engine)
+            self.budget.engine(&(Arc::new(Yielding(engine)) as Arc<dyn Engine>))
         };
         let mut tpo = self.app.tpo.rebuild(engine, |reward| self.budget.reward(reward));
         if self.job.options.pairs.is_some() {
@@ -206,7 +214,7 @@ impl Phase<'_> {
         let (index, journal) = match &recorded {
             Some(recorded) => {
                 // That of a repeated request is searched for in the whole file.
-                let journal = match self.deadline {
+                let journal = match self.job.deadline {
                     Some(deadline) => timeout_at(deadline, recorded.journal()).await,
                     None => Ok(recorded.journal().await),
                 };
@@ -239,18 +247,19 @@ impl Phase<'_> {
         };
         accounting.sessions.push(session.clone());
         let search = tpo.align_in(index, self.job.query.clone(), None, session);
-        let outcome = match self.deadline {
-            None => search.await,
-            Some(deadline) => {
-                tokio::pin!(search);
-                tokio::select! {
-                    biased;
-                    outcome = &mut search => outcome,
-                    () = sleep_until(deadline) => {
-                        abort.cancel();
-                        search.await
-                    }
-                }
+        let end = async {
+            match self.job.deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        tokio::pin!(search);
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut search => outcome,
+            () = either(end, self.app.ending.cancelled()) => {
+                abort.cancel();
+                search.await
             }
         };
         let is_late = abort.is_cancelled();
@@ -269,9 +278,17 @@ impl Phase<'_> {
     async fn record(&self, tpo: &Tpo, name: &str) -> Result<Option<Recorded>, ApiError> {
         let (app, job) = (self.app, self.job);
         let Some(recorder) = &app.options.recorder else { return Ok(None) };
-        let client = app.options.keys.name(job.client);
-        let key = job.key.as_ref().map(|key| request_key(client, key, name, &job.query));
+        let scope = || app.options.keys.scope(job.client);
+        let key = job.key.as_ref().map(|key| request_key(&scope(), key, name, &job.query));
         recorder.begin(tpo, &job.id, &job.query, key).await.map(Some)
+    }
+}
+
+/// Waits for the first of two ends.
+async fn either(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+    tokio::select! {
+        () = first => {}
+        () = second => {}
     }
 }
 
@@ -322,7 +339,14 @@ impl PhaseOutcome {
     }
 
     fn end(&self, complete: SearchEnd) -> SearchEnd {
-        if self.outcome.is_ok() { complete } else { SearchEnd::Partial }
+        match &self.outcome {
+            Ok(_) if complete == SearchEnd::Gated => complete,
+            Ok(aligned) => match &aligned.trajectory().stopped {
+                Some(reason) if reason.is_bound() => SearchEnd::Partial,
+                _ => complete,
+            },
+            Err(_) => SearchEnd::Partial,
+        }
     }
 
     /// The answers, those of an earlier phase among them; the failure if there are none.
@@ -340,6 +364,9 @@ impl PhaseOutcome {
                 let limit = request_limit(error, self.is_late);
                 if first.is_empty() && trajectory.candidates.is_empty() {
                     return Err(match limit {
+                        Some(StopReason::Deadline) if job.is_ended(accounting.app) => {
+                            ApiError::draining()
+                        }
                         Some(StopReason::Deadline) => ApiError::deadline(),
                         Some(_) => ApiError::budget(),
                         None => ApiError::search(error),
@@ -347,7 +374,11 @@ impl PhaseOutcome {
                 }
                 match limit {
                     Some(limit) => (named(&limit), None),
-                    None => (Some("error".to_owned()), Some(describe(error))),
+                    None => {
+                        let error = ApiError::search(error);
+                        accounting.app.failures.note(&job.id, &error);
+                        (Some("error".to_owned()), Some(error.message().to_owned()))
+                    }
                 }
             }
         };

@@ -15,11 +15,13 @@ use hyper_util::service::TowerToHyperService;
 use textgrad_ops::CancellationToken;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::app::App;
 use super::builder::ServerBuilder;
 use super::routes::router;
 use super::write_timeout::WriteTimeout;
+use crate::error::Error;
 use crate::search::Tpo;
 
 /// The most bytes of the headers of a request.
@@ -27,6 +29,22 @@ const MAX_HEADERS: usize = 64 * 1024;
 
 /// Connections that wait to be accepted. The system may allow fewer.
 const MAX_WAITING: u32 = 4096;
+
+/// How long no connection is accepted after a failure; twice as long after each further one.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long answers may take to be sent once the time to drain is over.
+const MAX_LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// How waiting for requests in flight ended.
+#[derive(Clone, Copy)]
+enum DrainEnd {
+    /// None is left, with so much time.
+    Idle(Duration),
+    Late,
+    Aborted,
+}
 
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -58,7 +76,7 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
 /// });
 /// // Requests are served here.
 /// shutdown.cancel();
-/// running.await.unwrap();
+/// assert!(running.await.unwrap()?);
 /// # Ok::<(), tpo::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -91,58 +109,91 @@ impl Server {
         Self(Arc::new(app))
     }
 
-    /// Serves the connections of a listener until `shutdown` is cancelled. Then no connection is accepted, no request
-    /// is taken, and those in flight have the time of [`drain_timeout`](ServerBuilder::drain_timeout), or until
-    /// `abort` is cancelled. It must be called within a tokio runtime.
+    /// Serves the connections of a listener until `shutdown` is cancelled. Then new requests get 503, and those in
+    /// flight have the time of [`drain_timeout`](ServerBuilder::drain_timeout); when it is over, their searches end
+    /// with the best answers that they have. Cancelling `abort` drops them at once. It must be called within a tokio
+    /// runtime.
     ///
-    /// Returns whether all requests in flight were answered, and what they left was written.
+    /// Returns whether all requests in flight came to their end.
+    ///
+    /// # Errors
+    /// Those of results that cannot be written at the end.
     pub async fn run(
         &self,
         listener: TcpListener,
         shutdown: CancellationToken,
         abort: CancellationToken,
-    ) -> bool {
+    ) -> Result<bool, Error> {
+        let app = &*self.0;
         let router = router(Arc::clone(&self.0));
         let mut connections = JoinSet::new();
-        let most = self.0.options.max_connections.max(1);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                Some(_) = connections.join_next() => {}
-                // Further ones wait with the system.
-                accepted = listener.accept(), if connections.len() < most => match accepted {
-                    Ok((stream, _)) => {
-                        let served = self.serve(stream, router.clone(), shutdown.clone());
-                        connections.spawn(served);
-                    }
-                    // Out of descriptors, or gone already: the next one may do.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                },
+        let most = app.options.max_connections.max(1);
+        let closing = CancellationToken::new();
+        let mut pause = MIN_PAUSE;
+        let end = {
+            let drained = self.drained(&shutdown, &abort);
+            tokio::pin!(drained);
+            loop {
+                tokio::select! {
+                    end = &mut drained => break end,
+                    Some(_) = connections.join_next() => {}
+                    // Further ones wait with the system.
+                    accepted = listener.accept(), if connections.len() < most => match accepted {
+                        Ok((stream, _)) => {
+                            pause = MIN_PAUSE;
+                            connections.spawn(self.serve(stream, router.clone(), closing.clone()));
+                        }
+                        // Out of descriptors, or gone already: the next one may do.
+                        Err(error) => {
+                            if let Some(left_out) = app.failures.due("accept") {
+                                tracing::warn!(%error, left_out, "a connection could not be accepted");
+                            }
+                            tokio::time::sleep(pause).await;
+                            pause = MAX_PAUSE.min(pause * 2);
+                        }
+                    },
+                }
             }
-        }
+        };
         drop(listener);
-        self.0.draining.store(true, Ordering::Relaxed);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        let is_drained = tokio::select! {
-            () = drained => true,
-            () = tokio::time::sleep(self.0.options.drain_timeout) => false,
+        closing.cancel();
+        let left = match end {
+            DrainEnd::Idle(left) => left,
+            DrainEnd::Late => {
+                app.ending.cancel();
+                MAX_LAST_WRITE
+            }
+            DrainEnd::Aborted => Duration::ZERO,
+        };
+        let is_closed = tokio::select! {
+            () = async { while connections.join_next().await.is_some() {} } => true,
+            () = tokio::time::sleep(left) => false,
             () = abort.cancelled() => false,
         };
         connections.shutdown().await;
-        self.0.recent.drop_graphs();
-        let Some(recorder) = &self.0.options.recorder else { return is_drained };
-        match recorder.finish().await {
-            Ok(()) => is_drained,
-            Err(error) => {
-                tracing::error!(
-                    error = textgrad_core::describe(&error),
-                    "results could not be written"
-                );
-                false
+        app.recent.drop_graphs();
+        if let Some(recorder) = &app.options.recorder {
+            recorder.finish().await?;
+        }
+        Ok(is_closed && matches!(end, DrainEnd::Idle(_)))
+    }
+
+    /// Waits for the end of the server, and then until no request is in flight.
+    async fn drained(&self, shutdown: &CancellationToken, abort: &CancellationToken) -> DrainEnd {
+        let app = &*self.0;
+        shutdown.cancelled().await;
+        app.draining.store(true, Ordering::Relaxed);
+        let end = Instant::now() + app.options.drain_timeout;
+        let idle = async {
+            while app.admission.load() != (0, 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        };
+        tokio::select! {
+            biased;
+            () = idle => DrainEnd::Idle(end.saturating_duration_since(Instant::now())),
+            () = tokio::time::sleep_until(end) => DrainEnd::Late,
+            () = abort.cancelled() => DrainEnd::Aborted,
         }
     }
 
@@ -150,7 +201,7 @@ impl Server {
         &self,
         stream: TcpStream,
         router: Router,
-        shutdown: CancellationToken,
+        closing: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let app = Arc::clone(&self.0);
         async move {
@@ -170,7 +221,7 @@ impl Server {
                 std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = shutdown.cancelled() => {
+                () = closing.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

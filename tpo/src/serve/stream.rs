@@ -17,6 +17,7 @@ use super::admission::Permit;
 use super::api::{Api, search};
 use super::app::App;
 use super::error::ApiError;
+use super::log::RequestLog;
 use super::options::DraftForm;
 use super::reply::Reply;
 use super::search::{Job, Progress};
@@ -40,12 +41,13 @@ pub(crate) async fn streamed<A: Api>(
     app: Arc<App>,
     job: Box<Job>,
     permit: Permit,
+    log: RequestLog,
 ) -> Result<Response, ApiError> {
     let (sender, receiver) = mpsc::channel(CAPACITY);
     let (started, has_started) = oneshot::channel();
     let keep_alive = app.options.keep_alive;
     // The task ends with the stream: a client that leaves cancels its search.
-    let task = Owned(tokio::spawn(work::<A>(app, job, permit, sender, started)));
+    let task = Owned(tokio::spawn(work::<A>(app, job, permit, log, sender, started)));
     if let Ok(Ok(Err(error))) = timeout(MAX_SILENCE.min(keep_alive), has_started).await {
         return Err(error);
     }
@@ -56,6 +58,7 @@ async fn work<A: Api>(
     app: Arc<App>,
     job: Box<Job>,
     permit: Permit,
+    log: RequestLog,
     sender: mpsc::Sender<Bytes>,
     started: oneshot::Sender<Result<(), ApiError>>,
 ) {
@@ -94,6 +97,7 @@ async fn work<A: Api>(
                 Some(_) => Vec::new(),
                 None => stream.api.text(&job.head(), reply.text()),
             };
+            log.end(answered.end.as_str());
             [text, stream.api.end(&reply)].concat()
         }
         Err(error) => {
@@ -102,6 +106,8 @@ async fn work<A: Api>(
             {
                 return;
             }
+            app.failures.note(&job.id, &error);
+            log.end("failed");
             stream.api.error(&error)
         }
     };

@@ -61,11 +61,13 @@ impl Engine for SessionEngine {
         let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);
         let journal = self.session.journal();
-        let response = match journal.and_then(|journal| journal.recall_call(&key)) {
+        let recalled = journal.and_then(|journal| journal.recall_call(&key));
+        let is_recalled = recalled.is_some();
+        let response = match recalled {
             Some(recalled) => recalled?,
             None => self.ask(key, request).await?,
         };
-        self.session.count_call(request, &response, price);
+        self.session.count_call(request, &response, price, is_recalled);
         Ok(response)
     }
 }

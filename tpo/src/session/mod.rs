@@ -49,6 +49,11 @@ struct SessionInner {
 #[derive(Default)]
 struct Accounts {
     usage: UsageRecord,
+    /// The part of it that the journal did not have.
+    #[cfg(feature = "serve")]
+    asked: UsageRecord,
+    #[cfg(feature = "serve")]
+    asked_money: Money,
     money: BTreeMap<Purpose, Money>,
     /// Whether an engine was used that has no price.
     is_unpriced: bool,
@@ -143,13 +148,19 @@ impl Session {
         self.priced(prices)
     }
 
-    /// What all calls cost, by the prices of their engines. None without prices, or without that of an engine.
+    /// What the calls cost that the journal did not have, by the prices of their engines. None without prices, or
+    /// without that of an engine.
     #[cfg(feature = "serve")]
-    pub(crate) fn money(&self) -> Option<Money> {
+    pub(crate) fn asked_money(&self) -> Option<Money> {
         self.0.prices.get()?;
         let accounts = self.accounts();
-        let total = accounts.money.values().copied().fold(Money::ZERO, Money::plus);
-        (!accounts.is_unpriced).then_some(total)
+        (!accounts.is_unpriced).then_some(accounts.asked_money)
+    }
+
+    /// The usage of this session, without what the journal had.
+    #[cfg(feature = "serve")]
+    pub(crate) fn asked(&self) -> UsageRecord {
+        self.accounts().asked.clone()
     }
 
     /// Fails after the search was to end at once. Steps that take no time let nothing else notice it.
@@ -211,8 +222,22 @@ impl Session {
         self.write(|query| failures.into_iter().map(failed(query)).collect()).await
     }
 
-    fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
+    fn count_call(
+        &self,
+        request: &Request,
+        response: &Response,
+        price: Option<Price>,
+        is_recalled: bool,
+    ) {
         let mut accounts = self.accounts();
+        #[cfg(feature = "serve")]
+        if !is_recalled {
+            accounts.asked.add_call(request.purpose, response.usage);
+            let cost = price.map_or(Money::ZERO, |price| price.of_call(request, response));
+            accounts.asked_money = accounts.asked_money.plus(cost);
+        }
+        #[cfg(not(feature = "serve"))]
+        let _ = is_recalled;
         accounts.usage.add_call(request.purpose, response.usage);
         if request.purpose == Purpose::Sample {
             let truncated =

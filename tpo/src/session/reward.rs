@@ -58,22 +58,28 @@ impl Session {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<Option<f64>>, Error> {
-        let scores = self.scores(reward, query, answers).await?;
+        let (scores, known) = self.scores(reward, query, answers).await?;
         let scored = scores.iter().flatten().count();
         let mut accounts = self.accounts();
+        #[cfg(feature = "serve")]
+        {
+            accounts.asked.scored += scored.saturating_sub(known) as u64;
+        }
+        #[cfg(not(feature = "serve"))]
+        let _ = known;
         accounts.usage.scored += scored as u64;
         accounts.usage.too_long += (scores.len() - scored) as u64;
         Ok(scores)
     }
 
     /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it is
-    /// there; the failure of one answer does not lose the others.
+    /// there; the failure of one answer does not lose the others. Also returns how many of them the journal had.
     async fn scores(
         &self,
         reward: &BoundReward,
         query: &Query,
         answers: &[&str],
-    ) -> Result<Vec<Option<f64>>, Error> {
+    ) -> Result<(Vec<Option<f64>>, usize), Error> {
         self.may_go_on()?;
         self.commit_failures().await?;
         let BoundReward { model, is_journaled } = reward;
@@ -121,7 +127,9 @@ impl Session {
             }
         }
         let mut scores = scores.into_iter();
-        Ok(known.into_iter().map(|known| known.or_else(|| scores.next().flatten())).collect())
+        let recalled = known.iter().flatten().count();
+        let scores = known.into_iter().map(|known| known.or_else(|| scores.next().flatten()));
+        Ok((scores.collect(), recalled))
     }
 
     /// Scores one answer of a chunk that was too long; none if it is the long one.
@@ -218,7 +226,7 @@ impl RewardModel for SessionReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let scored = self.session.scores(&self.bound, query, answers).await;
-        let scored = scored.map_err(|error| match error.engine() {
+        let (scored, _) = scored.map_err(|error| match error.engine() {
             Some(engine) => engine.clone(),
             None => {
                 EngineError::new(ErrorKind::BadResponse, error.to_string()).with_retryable(false)

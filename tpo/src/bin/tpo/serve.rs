@@ -42,8 +42,9 @@ pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
     let server = builder(settings, &context)
         .await?
         .upstream(upstream.lock().clone())
-        .local_only(is_loopback && keys.is_empty())
+        .local_only(is_loopback && keys.is_empty() && !settings.flag("insecure"))
         .keys(keys);
+    server.validate()?;
     let server = match settings.path("out") {
         Some(directory) => server.record(directory).await?.build(),
         None => server.build(),
@@ -57,26 +58,30 @@ pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
     ));
     let drained = server.run(listener, shutdown, abort).await;
     context.layers.flush().await;
-    if drained {
+    if drained? {
         return Ok(ExitCode::SUCCESS);
     }
-    note("stopped: requests in flight were dropped");
+    note("stopped: requests in flight were ended before their time");
     Ok(ExitCode::from(exit::RUN_FAILED))
 }
 
 async fn keys(settings: &Settings) -> Result<Keys, Error> {
     let of_file = match settings.path("keys") {
-        Some(path) => match Keys::load(&path).await? {
-            keys if keys.is_empty() => {
-                let reason = "expected at least one line with KEY or NAME KEY, found none";
-                return Err(Error::input(path.display(), reason));
-            }
-            keys => keys,
-        },
+        Some(path) => named(&path.display().to_string(), Keys::load(&path).await?)?,
         None => Keys::default(),
     };
-    let of_environment = env::var(KEYS).unwrap_or_default().replace(',', "\n");
-    Ok(of_file.and(Keys::parse(&of_environment)?))
+    let Some(text) = env::var_os(KEYS) else { return Ok(of_file) };
+    // A variable that is empty by mistake must not open the server.
+    let of_environment = named(KEYS, Keys::parse(&text.to_string_lossy().replace(',', "\n"))?)?;
+    of_file.and(of_environment)
+}
+
+/// The keys of a source, which has at least one.
+fn named(source_name: &str, keys: Keys) -> Result<Keys, Error> {
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    Err(Error::input(source_name, "expected at least one KEY or NAME KEY, found none"))
 }
 
 /// Opens the port. Returns whether only this machine can reach it.
@@ -102,7 +107,6 @@ async fn listen(settings: &Settings, keys: &Keys) -> Result<(TcpListener, bool),
 
 async fn builder(settings: &Settings, context: &RunContext) -> Result<ServerBuilder, Error> {
     let seconds = |name| Ok::<_, Error>(Duration::from_secs(settings.value(name)?));
-    let deadline: Option<u64> = settings.get_one("deadline-ms")?;
     let unsearchable: String = settings.value("unsearchable")?;
     Ok(Server::builder(context.tpo.clone())
         .presets(presets(settings)?)
@@ -111,7 +115,7 @@ async fn builder(settings: &Settings, context: &RunContext) -> Result<ServerBuil
             "refuse" => Unsearchable::Refuse,
             _ => Unsearchable::Pass,
         })
-        .deadline(deadline.map(Duration::from_millis))
+        .deadline(Some(Duration::from_millis(settings.value("deadline-ms")?)))
         .max_in_flight(settings.value("max-in-flight")?)
         .max_queued(settings.value("max-queued")?)
         .max_connections(settings.value("max-connections")?)

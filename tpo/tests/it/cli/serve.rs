@@ -36,12 +36,13 @@ fn start(mut command: Command) -> (Running, String) {
     (child.into(), address.unwrap().to_owned())
 }
 
-async fn begin(address: &str, key: &str, more: Value) -> TcpStream {
+async fn begin(address: &str, key: Option<&str>, more: Value) -> TcpStream {
     let body = chat_body(more).to_string();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         idempotency-key: {key}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+         {}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        key.map(|key| format!("idempotency-key: {key}\r\n")).unwrap_or_default(),
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -49,7 +50,7 @@ async fn begin(address: &str, key: &str, more: Value) -> TcpStream {
 }
 
 async fn chat(address: &str, more: Value) -> Reply {
-    end(begin(address, "any", more).await).await
+    end(begin(address, None, more).await).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +59,7 @@ async fn a_server_that_is_terminated_answers_what_is_in_flight() {
     let (running, address) = start(command(folder.path(), &["--sim-latency-ms", "50"]));
     let answer = chat(&address, json!({"model": "bon-2"})).await.ok();
     assert_eq!(answer["tpo"]["simulated"], true);
-    let in_flight = begin(&address, "one", json!({"stream": true})).await;
+    let in_flight = begin(&address, None, json!({"stream": true})).await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     send("TERM", &running);
     let events = end(in_flight).await.events();
@@ -86,7 +87,7 @@ async fn a_killed_server_pays_for_nothing_twice_when_a_request_is_repeated() {
         // Not all is answered: the search must not end before the kill.
         server.answer_at_most(moment + 2);
         let (mut running, address) = start(with(arguments()));
-        let begun = begin(&address, "one", json!({})).await;
+        let begun = begin(&address, Some("one"), json!({})).await;
         server.ended(moment).await;
         running.kill();
         drop((begun, running));
@@ -99,7 +100,7 @@ async fn a_killed_server_pays_for_nothing_twice_when_a_request_is_repeated() {
         let answered = server.stats().route(Route::Chat).requests;
 
         let (running, address) = start(with(arguments()));
-        let answer = end(begin(&address, "one", json!({})).await).await.ok();
+        let answer = end(begin(&address, Some("one"), json!({})).await).await.ok();
         assert_eq!(answer["tpo"]["complete"], true);
         let chats = server.stats().route(Route::Chat);
         assert_eq!(chats.requests - answered, 7 - calls, "all that the journal did not know");
@@ -148,10 +149,44 @@ fn other_addresses_need_keys() {
     refused(&["--host", "0.0.0.0"], &["--host", "--keys", "--insecure"]);
     refused(&["--keys", "none.txt"], &["none.txt", "cannot be read"]);
     refused(&["--presets", "{\"fast\": {\"depth\": 1}}"], &["--presets", "depth"]);
+    refused(&["--presets", "{\"big\": {\"iterations\": 99}}"], &["--presets", "big", "at most 16"]);
+    refused(&["--presets", "{\"bon-8\": {}}"], &["--presets", "no model yet", "bon-8"]);
+    refused(&["--mode", "shuffled"], &["--mode", "shuffled"]);
+    refused(&["--cors", "evil.example"], &["--cors", "https://app.example"]);
     refused(&["--max-in-flight", "0"], &["--max-in-flight", "of at least 1"]);
     refused(&["--data", "x.json"], &["--data"]);
     std::fs::write(folder.path().join("keys.txt"), "a b c-made-up").unwrap();
     refused(&["--keys", "keys.txt"], &["keys, line 1"]);
+    for empty in ["", ",", " , "] {
+        let mut command = command(folder.path(), &[]);
+        command.env("TPO_SERVE_KEYS", empty);
+        Running::start(command).end().refused(&["TPO_SERVE_KEYS", "found none"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_request_is_a_line_of_the_log_without_its_texts() {
+    let folder = folder();
+    let mut command = command(folder.path(), &["--insecure"]);
+    command.env("TPO_LOG", "info");
+    let (running, address) = start(command);
+    let id = chat(&address, json!({"model": "bon-2"})).await.ok()["id"].take();
+    chat(&address, json!({"model": "none"})).await.error(404);
+    // A host of another machine, as --insecure allows.
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = "GET /v1/models HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(end(stream).await.status, 200);
+    send("TERM", &running);
+    let log = running.end().with_code(0).err;
+    let line = |word: &str| log.lines().find(|line| line.contains(word)).unwrap_or_default();
+    let answered = line(id.as_str().unwrap());
+    for part in ["status=200", "model=\"bon-2\"", "key=\"anonymous\"", "end=\"complete\"", " ms="] {
+        assert!(answered.contains(part), "{part} is missing in: {log}");
+    }
+    assert!(line("model=\"none\"").contains("status=404"), "{log}");
+    assert!(line("/v1/models").contains("status=200"), "{log}");
+    assert!(!log.contains("wooden table"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

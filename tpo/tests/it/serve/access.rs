@@ -42,6 +42,9 @@ async fn web_pages_of_other_hosts_are_kept_out() {
     let body = chat_body(json!({"model": "bon-1"})).to_string();
     let rebound = "POST /v1/chat/completions HTTP/1.1\r\nhost: evil.example\r\ncontent-type: application/json";
     assert_eq!(serving.send(rebound, &body).await.error(400)["param"], "host");
+    for probe in ["/health", "/ready"] {
+        serving.send(&format!("GET {probe} HTTP/1.1\r\nhost: 10.0.0.7:8080"), "").await.ok();
+    }
     let simple =
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain";
     assert_eq!(serving.send(simple, &body).await.error(400)["param"], "content-type");
@@ -54,12 +57,22 @@ async fn web_pages_of_other_hosts_are_kept_out() {
 async fn an_origin_is_allowed_where_it_is_named() {
     let origin = "https://app.example".to_owned();
     let serving = serve(tpo(), |builder| builder.cors(Some(origin.clone()))).await;
-    let preflight =
-        "OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\norigin: https://app.example";
-    let reply = serving.send(preflight, "").await;
+    let asked = "authorization,content-type,x-stainless-retry-count";
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\n\
+             access-control-request-headers: {asked}"
+        )
+    };
+    let reply = serving.send(&preflight(&origin), "").await;
     assert_eq!((reply.status, &reply.headers["access-control-allow-origin"]), (204, &origin));
+    assert_eq!(reply.headers["access-control-allow-headers"], asked);
+    let reply = serving.send(&preflight("https://evil.example"), "").await;
+    assert!(!reply.headers.contains_key("access-control-allow-headers"));
     let reply = serving.chat(json!({"model": "bon-1"})).await;
     assert_eq!(reply.headers["access-control-allow-origin"], origin);
+    let exposed = &reply.headers["access-control-expose-headers"];
+    assert!(exposed.contains("x-tpo-score") && exposed.contains("retry-after"), "{exposed}");
 }
 
 #[tokio::test]
@@ -70,10 +83,17 @@ async fn the_page_holds_no_data_and_loads_nothing_from_elsewhere() {
     assert_eq!(page.status, 200);
     assert!(page.headers["content-type"].starts_with("text/html"));
     assert!(page.headers["content-security-policy"].starts_with("default-src 'none'"));
-    // Texts of models and clients are set as texts.
-    for unsafe_word in
-        ["innerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"]
-    {
+    // It works below any path of a proxy, and texts of models and clients are set as texts.
+    for unsafe_word in [
+        "load(\"/",
+        "load(`/",
+        "innerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "http://",
+        "https://",
+    ] {
         assert!(!page.body.contains(unsafe_word), "{unsafe_word}");
     }
 }

@@ -36,8 +36,18 @@ async fn a_budget_of_calls_is_never_exceeded() {
             assert_eq!((&own["complete"], requests), (&json!(complete), 7), "{own}");
         } else {
             assert!(["calls", "budget"].contains(&own["stopped"].as_str().unwrap()), "{own}");
+            assert_eq!(own["complete"], complete, "{own}");
         }
     }
+    assert_eq!(serving.metric("tpo_searches_total{end=\"partial\"}").await, 3.0);
+}
+
+#[tokio::test]
+async fn a_simulation_that_takes_no_time_ends_at_its_deadline() {
+    let serving = serve(tpo(), |builder| builder).await;
+    let more = json!({"model": "tpo-d16-n64", "tpo": {"deadline_ms": 300}});
+    let own = serving.chat(more).await.ok()["tpo"].take();
+    assert_eq!((&own["complete"], &own["stopped"]), (&json!(false), &json!("deadline")), "{own}");
 }
 
 #[tokio::test]

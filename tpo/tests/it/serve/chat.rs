@@ -12,6 +12,18 @@ use tpo::serve::SearchOptions;
 use super::{QUERY, chat_body, serve, tpo, with_engine};
 
 #[tokio::test]
+async fn bodies_that_are_encoded_or_announced_too_large_are_refused_at_once() {
+    let serving = serve(tpo(), |builder| builder.max_body(1000)).await;
+    let gzip = format!("{}\r\ncontent-encoding: gzip", super::post("/v1/chat/completions"));
+    assert_eq!(serving.send(&gzip, "x").await.error(415)["param"], "content-encoding");
+    let head = super::post("/v1/chat/completions");
+    let head = format!("{head}\r\nconnection: close\r\ncontent-length: 1001\r\n\r\n");
+    let mut stream = tokio::net::TcpStream::connect(serving.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    assert_eq!(super::end(stream).await.error(413)["code"], "request_too_large");
+}
+
+#[tokio::test]
 async fn the_answer_is_that_of_the_search() {
     let serving = serve(tpo(), |builder| builder).await;
     let expected = tpo().align(QUERY).await.unwrap();

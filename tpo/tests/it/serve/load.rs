@@ -21,6 +21,7 @@ async fn what_does_not_fit_is_refused_with_a_time_to_come_back() {
     assert_eq!(refused.error(429)["code"], "rate_limit_exceeded");
     assert!(refused.headers["retry-after"].parse::<u64>().unwrap() >= 1);
     assert_eq!(serving.metric("tpo_refused_total{key=\"anonymous\"}").await, 1.0);
+    assert!(refused.headers["x-tpo-id"].starts_with("chatcmpl-"));
 
     // The place of a client that leaves goes to the next one.
     drop(running);
@@ -48,15 +49,54 @@ async fn a_server_that_stops_answers_what_is_in_flight_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_deadline_holds_while_a_request_waits_for_a_place() {
+    let (tpo, stalled) = stalling(Purpose::Sample);
+    let serving = serve(tpo, |builder| builder.max_in_flight(1)).await;
+    let body = chat_body(json!({})).to_string();
+    let running = serving.begin(&post("/v1/chat/completions"), &body).await;
+    until("the first request begins", async || stalled.load(Ordering::SeqCst) == 1).await;
+    for model in ["tpo", "policy"] {
+        let more = json!({"model": model, "tpo": {"deadline_ms": 50}});
+        let error = serving.chat(more).await.error(429);
+        assert!(error["message"].as_str().unwrap().contains("the server is full"), "{error}");
+    }
+    drop(running);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_refuses_new_requests_while_others_are_in_flight() {
+    let (tpo, stalled) = stalling(Purpose::Loss);
+    let serving = serve(tpo, |builder| builder).await;
+    let body = chat_body(json!({"tpo": {"deadline_ms": 1500}})).to_string();
+    let running = serving.begin(&post("/v1/chat/completions"), &body).await;
+    until("the request begins", async || stalled.load(Ordering::SeqCst) == 1).await;
+    serving.shutdown.cancel();
+    until("the server drains", async || serving.get("/ready").await.status == 503).await;
+    let refused = serving.chat(json!({})).await;
+    assert_eq!(refused.error(503)["code"], "shutting_down");
+    assert_eq!(refused.headers["connection"], "close");
+    assert_eq!(serving.metric("tpo_ready").await, 0.0);
+    assert_eq!(end(running).await.ok()["tpo"]["stopped"], "deadline");
+    assert!(serving.stop().await);
+}
+
+#[tokio::test]
 async fn a_server_that_stops_does_not_wait_for_ever() {
     let (tpo, stalled) = stalling(Purpose::Loss);
     let drain = Duration::from_millis(50);
     let serving = serve(tpo, |builder| builder.drain_timeout(drain)).await;
-    let body = chat_body(json!({})).to_string();
-    let running = serving.begin(&post("/v1/chat/completions"), &body).await;
-    until("the request begins", async || stalled.load(Ordering::SeqCst) == 1).await;
+    let mut running = Vec::new();
+    for stream in [false, true] {
+        let body = chat_body(json!({"stream": stream})).to_string();
+        running.push(serving.begin(&post("/v1/chat/completions"), &body).await);
+    }
+    until("the requests begin", async || stalled.load(Ordering::SeqCst) == 2).await;
     assert!(!serving.stop().await);
-    drop(running);
+    // They have the best answers so far.
+    let streamed = end(running.remove(1)).await.events();
+    for own in [&end(running.remove(0)).await.ok()["tpo"], &streamed.last().unwrap()["tpo"]] {
+        assert_eq!((&own["complete"], &own["candidates"]), (&json!(false), &json!(5)), "{own}");
+    }
     until("its calls end", async || stalled.load(Ordering::SeqCst) == 0).await;
 }
 

@@ -76,8 +76,9 @@ async fn running(server: Server) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let token = shutdown.clone();
-    let running =
-        tokio::spawn(async move { server.run(listener, token, CancellationToken::new()).await });
+    let running = tokio::spawn(async move {
+        server.run(listener, token, CancellationToken::new()).await.unwrap()
+    });
     Serving { address, shutdown, running }
 }
 

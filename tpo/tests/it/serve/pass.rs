@@ -1,9 +1,11 @@
 //! Requests that the policy serves without a search.
 
+use std::time::Duration;
+
 use serde_json::json;
 use textgrad_ops::engine::http::JsonClient;
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
-use tpo::serve::{Unsearchable, Upstream};
+use tpo::serve::{ServerBuilder, Unsearchable, Upstream};
 
 use super::{QUERY, serve, tpo};
 
@@ -22,6 +24,7 @@ async fn the_policy_answers_without_a_search() {
     assert_eq!(answer["choices"].as_array().unwrap().len(), 2);
     assert_eq!(answer["choices"][1]["index"], 1);
     assert!(answer["tpo"].is_null());
+    assert_eq!(answer["model"], "sim (simulation)");
     assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() > 0);
     let events = serving.chat(json!({"model": "policy", "stream": true})).await.events();
     let text: String = events
@@ -53,6 +56,26 @@ async fn requests_pass_to_the_policys_server_as_they_are() {
     assert!(streamed.headers["content-type"].starts_with("text/event-stream"));
     assert!(!streamed.events().is_empty());
     assert_eq!(server.stats().route(Route::Chat).requests, 2);
+    assert!(streamed.headers["x-tpo-id"].starts_with("chatcmpl-"));
+    assert_eq!(serving.metric("tpo_passed_total{end=\"answered\"}").await, 2.0);
+    let tokens = "tpo_upstream_tokens_total{purpose=\"forward\",kind=\"completion\"}";
+    let used = answer["usage"]["completion_tokens"].as_f64().unwrap();
+    assert!(used > 0.0 && serving.metric(tokens).await >= used);
+}
+
+#[tokio::test]
+async fn a_deadline_holds_for_what_the_policy_serves() {
+    let rule: FaultRule = "stall=5000@always".parse().unwrap();
+    let server = FakeServer::builder().fault(rule).start().await.unwrap();
+    let upstream = upstream(&server).await;
+    let set = |builder: ServerBuilder| {
+        builder.upstream(upstream).deadline(Some(Duration::from_millis(100)))
+    };
+    let serving = serve(tpo(), set).await;
+    let reply = serving.chat(json!({"model": "policy"})).await;
+    assert_eq!(reply.error(504)["code"], "deadline_exceeded");
+    assert!(reply.headers.contains_key("x-tpo-id"));
+    assert_eq!(serving.metric("tpo_passed_total{end=\"failed\"}").await, 1.0);
 }
 
 #[tokio::test]
@@ -63,6 +86,7 @@ async fn failures_of_the_policys_server_are_those_of_a_gateway() {
     let serving = serve(tpo(), |builder| builder.upstream(upstream)).await;
     let error = serving.chat(json!({"model": "policy"})).await.error(502);
     assert_eq!(error["code"], "upstream_error");
+    assert!(!error["message"].as_str().unwrap().contains("127.0.0.1"), "{error}");
 }
 
 #[tokio::test]

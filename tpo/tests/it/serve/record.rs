@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, engine_fn};
 use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, Status};
-use tpo::serve::Server;
+use tpo::serve::{Keys, Server};
 use tpo::{StopReason, Tpo};
 
 use super::{QUERY, Serving, chat_body, post, running, tpo, with_engine};
@@ -132,7 +132,13 @@ async fn a_repeated_request_pays_for_no_step_twice() {
     let serving = recording(tpo, directory.path()).await;
     let again = serving.send(&head, &body).await.ok();
     assert_eq!(again["choices"], whole["choices"]);
-    assert_eq!(again["usage"], whole["usage"]);
+    // What the journal had was not asked for again, and counts for nothing.
+    assert_eq!(whole["tpo"]["usage"]["requests"], 2);
+    assert_eq!(
+        (&again["usage"]["total_tokens"], &again["tpo"]["usage"]["scored"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(serving.metric("tpo_upstream_requests_total{purpose=\"sample\"}").await, 0.0);
     assert_eq!(*asked.lock().unwrap(), once);
     // Another key is another request.
     let other = format!("{}\r\nidempotency-key: two", post("/v1/chat/completions"));
@@ -145,6 +151,34 @@ async fn a_repeated_request_pays_for_no_step_twice() {
     assert!(results.iter().all(|record| record.query == QUERY));
     let verified = run.verify().unwrap();
     assert!(verified.is_sound(), "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_could_not_be_honoured_is_refused() {
+    let serving = super::serve(tpo(), |builder| builder).await;
+    let head = format!("{}\r\nidempotency-key: one", post("/v1/chat/completions"));
+    let error = serving.send(&head, &chat_body(json!({})).to_string()).await.error(400);
+    assert_eq!(error["param"], "idempotency-key");
+    assert!(error["message"].as_str().unwrap().contains("--out"), "{error}");
+}
+
+#[tokio::test]
+async fn equal_idempotency_keys_of_two_clients_are_two_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keys::parse("made-up-1").unwrap().and(Keys::parse("made-up-2").unwrap()).unwrap();
+    let server = Server::builder(tpo()).record(directory.path()).await.unwrap();
+    let serving = running(server.keys(keys).build()).await;
+    let body = chat_body(json!({"model": "tpo-d1-n3"})).to_string();
+    let ask = async |key: &str| {
+        let head = post("/v1/chat/completions");
+        let head = format!("{head}\r\nidempotency-key: one\r\nauthorization: Bearer {key}");
+        serving.send(&head, &body).await.ok()
+    };
+    let [first, second] = [ask("made-up-1").await, ask("made-up-2").await];
+    assert!(second["usage"]["total_tokens"].as_u64().unwrap() > 0, "{second}");
+    assert_ne!(first["choices"], second["choices"], "the second place draws other answers");
+    assert_eq!(ask("made-up-1").await["choices"], first["choices"]);
+    assert!(serving.stop().await);
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ("serve --host localhost:8080", &["without a port", "--port", "localhost:8080"]),
     ("serve --host 0.0.0.0", &["a loopback address, or --keys, or --insecure", "0.0.0.0"]),
     ("serve --keys none.txt", &["none.txt: expected a file of keys, cannot be read"]),
-    ("serve --keys keys.txt", &["keys.txt: expected at least one line", "NAME KEY", "found none"]),
+    ("serve --keys keys.txt", &["keys.txt: expected at least one KEY", "NAME KEY", "found none"]),
     ("serve --keys name.txt", &["line 1", "KEY or NAME KEY"]),
     ("serve --deadline-ms 5s", &["'5s' for '--deadline-ms <MS>'", "of at least 1"]),
     ("serve --data ok.jsonl", &["unexpected argument '--data'"]),
