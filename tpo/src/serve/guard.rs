@@ -71,7 +71,7 @@ pub(crate) async fn guard(
     response
 }
 
-/// What a browser is told about a request.
+/// The headers of an answer to a page of another origin.
 struct Cors {
     origin: HeaderValue,
     is_preflight: bool,

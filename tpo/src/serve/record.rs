@@ -363,7 +363,7 @@ mod tests {
         // The key is known: it was read again.
         let again = begin().await.unwrap();
         assert!(!again.is_new && !again.run.has_failed());
-        // A request whose line cannot be written is told to come back, and the next one is served.
+        // A request whose line cannot be written gets 503 and a time to retry after; the next one is served.
         drop(again);
         {
             let folders = recorder.folders.lock();
